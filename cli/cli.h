@@ -1,0 +1,62 @@
+/* What the files of the command share: subcommands, exit statuses, messages. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <zeroth/zeroth.h>
+
+#include "options.h"
+
+/* Exit statuses. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_STOPPED = 130 };
+
+/* A subcommand: one const instance at the end of its file. */
+typedef struct cli_command {
+    const char *name;
+    const char *usage;                /* what follows the name, e.g. "TASK [OPTION]..." */
+    const char *summary;              /* one line */
+    const cli_option *options;        /* ends with a row whose name is NULL */
+    void (*more)(FILE *f, int width); /* what its help says beyond the options; may be NULL */
+    int (*run)(int argc,
+               char **argv); /* arguments after the subcommand's name; gives the exit status */
+} cli_command;
+
+extern const cli_command cli_train, cli_predict, cli_list_classes, cli_show, cli_doctor;
+
+/* NULL-terminated, in the order of the help. */
+extern const cli_command *const cli_commands[];
+
+/* Prints the help of one subcommand, or of all for NULL. */
+void cli_help(FILE *f, const cli_command *command);
+/* Prints the few lines that someone sees who typed no subcommand. */
+void cli_help_short(FILE *f);
+
+/* Seconds since the process started. */
+double cli_seconds(void);
+
+/* Prints "zeroth: ..." as exactly one line on stderr, and returns `status`. */
+int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The exit status for a library status; prints the context's error unless it is OK or CANCELLED. */
+int cli_status(const zo_context *ctx, zo_status status);
+
+/* Makes a context, or prints why not and gives the exit status in *status. `threads` 0 and `kernels`
+ * NULL: the library's choice. */
+zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *log_user,
+                        int *status);
+
+/* From now on the first SIGINT or SIGTERM asks `ctx` to stop and the second ends the process with
+ * status 130. */
+void cli_catch_signals(zo_context *ctx);
+/* The handlers stay but no longer touch the context; call before it is destroyed. */
+void cli_release_signals(void);
+
+/* The model file of a run directory, or `path` itself; to be freed. */
+char *cli_model_path(const char *path);
+
+/* ZEROTH_DATA from the environment unless `data` is given; NULL if neither is. */
+const char *cli_data_folder(const char *data);
+
+#endif

@@ -1,0 +1,148 @@
+/* Messages, exit statuses, contexts and signals. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "progress.h"
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double cli_seconds(void)
+{
+    static double start;
+    if (start <= 0) start = now();
+    return now() - start;
+}
+
+/* A path may hold anything: what would break the line or move the cursor becomes '?'. */
+static void make_one_line(char *text)
+{
+    size_t n = strlen(text);
+    while (n && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = 0;
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = *text == '\n' ? ' ' : '?';
+    }
+}
+
+int cli_fail(int status, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    make_one_line(text);
+    cli_progress_wipe();
+    fprintf(stderr, "zeroth: %s\n", text);
+    return status;
+}
+
+int cli_status(const zo_context *ctx, zo_status status)
+{
+    if (status == ZO_OK) return CLI_DONE;
+    if (status == ZO_CANCELLED) return CLI_STOPPED;
+    bool usage = status == ZO_USAGE || status == ZO_UNSUPPORTED;
+    const char *text = ctx ? zo_last_error(ctx) : "";
+    return cli_fail(usage ? CLI_USAGE : CLI_FAILED, "%s", *text ? text : zo_status_text(status));
+}
+
+/* ---- context ---- */
+
+static const char *kernel_name(const void *unused, int i)
+{
+    (void)unused;
+    const zo_class_info *c = zo_class_at("kernels", i);
+    return c ? c->name : NULL;
+}
+
+zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *log_user, int *status)
+{
+    zo_context_def def = zo_context_default_def();
+    zo_context *ctx = NULL;
+    def.threads = threads;
+    def.kernels = kernels;
+    def.log = log;
+    def.log_user = log_user;
+    zo_status s = zo_context_create(&def, &ctx);
+    if (!s) return ctx;
+    *status = CLI_USAGE;
+    const char *near = kernels ? cli_nearest(kernels, kernel_name, NULL) : NULL;
+    if (s == ZO_UNSUPPORTED && kernels) {
+        cli_fail(CLI_USAGE,
+                 "--kernels %s: this processor cannot run them; 'zeroth doctor' shows which it can",
+                 kernels);
+    } else if (s == ZO_USAGE && near) {
+        cli_fail(CLI_USAGE, "--kernels %s is not known: did you mean %s?", kernels, near);
+    } else if (s == ZO_USAGE && kernels) {
+        cli_fail(CLI_USAGE, "--kernels %s is not known: 'zeroth list kernels' names them", kernels);
+    } else {
+        *status = cli_status(NULL, s);
+    }
+    return NULL;
+}
+
+/* ---- signals ---- */
+
+static _Atomic(zo_context *) running;
+static volatile sig_atomic_t asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    int before = errno;
+    zo_context *ctx = atomic_load(&running);
+    if (asked || !ctx) {
+        cli_progress_wipe();
+        _exit(CLI_STOPPED);
+    }
+    asked = 1;
+    zo_cancel(ctx);
+    cli_progress_stopping();
+    errno = before;
+}
+
+static void watch(int number)
+{
+    struct sigaction old, act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&act.sa_mask);
+    /* A process started in the background ignores SIGINT, and should go on doing so. */
+    if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) sigaction(number, &act, NULL);
+}
+
+void cli_catch_signals(zo_context *ctx)
+{
+    atomic_store(&running, ctx);
+    watch(SIGINT);
+    watch(SIGTERM);
+}
+
+void cli_release_signals(void) { atomic_store(&running, NULL); }
+
+/* ---- paths ---- */
+
+char *cli_model_path(const char *path)
+{
+    struct stat s;
+    bool folder = !stat(path, &s) && S_ISDIR(s.st_mode);
+    size_t n = strlen(path);
+    const char *slash = n && path[n - 1] == '/' ? "" : "/";
+    return folder ? cli_format("%s%smodel.safetensors", path, slash) : cli_strdup(path);
+}
+
+const char *cli_data_folder(const char *data)
+{
+    const char *folder = data ? data : getenv("ZEROTH_DATA");
+    return folder && *folder ? folder : NULL;
+}

@@ -1,0 +1,25 @@
+/* The result of a training: a table for people, an object for programs. */
+#ifndef CLI_RESULT_H
+#define CLI_RESULT_H
+
+#include <jansson.h>
+#include <stdio.h>
+#include <zeroth/zeroth.h>
+
+/* What the result does not hold itself. */
+typedef struct cli_run_facts {
+    const char *task;
+    uint64_t seed;
+    const char *kernels;
+    int threads;
+    const char *run; /* the run directory */
+    bool stopped;    /* by the user */
+} cli_run_facts;
+
+void cli_result_print(FILE *f, int width, const zo_train_result *result, const cli_run_facts *facts);
+json_t *cli_result_json(const zo_train_result *result, const cli_run_facts *facts);
+
+/* "no", "yes", "no (but the loss derivative)", "yes (straight-through)". */
+const char *cli_uses_gradients(zo_uses uses);
+
+#endif

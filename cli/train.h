@@ -1,0 +1,39 @@
+/* What `zeroth train` was asked to do, before the library sees it. */
+#ifndef CLI_TRAIN_H
+#define CLI_TRAIN_H
+
+#include "config.h"
+#include "options.h"
+
+typedef struct train_options {
+    const char *method, *estimator, *rule, *schedule, *loss, *net, *data, *label, *missing;
+    const char *config, *kernels, *out, *init;
+    double seconds, epochs, forwards, target; /* 0: not given */
+    uint64_t seed;
+    int threads; /* 0: not given */
+    cli_list set;
+    bool quiet, json;
+} train_options;
+
+extern const cli_option train_option_table[];
+
+typedef struct train_plan {
+    train_options o; /* command line over config file */
+    const char *task;
+    cli_list task_settings, settings; /* "key=value", in the order they apply */
+    cli_config config;
+} train_plan;
+
+/* Reads the command line and the config file it names. Gives the exit status after printing what is
+ * wrong; train_plan_free() is due either way. */
+int train_plan_make(int argc, char **argv, train_plan *plan);
+void train_plan_free(train_plan *plan);
+
+/* The method as far as it is known before the run: what was asked for, or the default's name; to be
+ * freed. */
+char *train_plan_method(const train_plan *plan);
+
+/* runs/<task>-<method>-<N> with the next N; to be freed. */
+char *train_plan_folder(const train_plan *plan);
+
+#endif

@@ -1,0 +1,109 @@
+/* Networks: layers and their parameters in one arena.
+ *
+ * A network is described by a net spec, words separated by spaces:
+ *     dense128 relu dense128 relu dense10
+ * `denseN` multiplies by a weight matrix [inputs][N] and adds a bias [N]; an activation (relu, leaky-relu, tanh,
+ * sigmoid, gelu, step, sign) acts on the layer before it. `zeroth list layers` names them all.
+ *
+ * A network also holds an input shift and scale per feature: zo_net_forward() takes raw features and applies
+ * (x - shift) * scale first, so that a saved model needs nothing but itself.
+ */
+#ifndef ZEROTH_NET_H
+#define ZEROTH_NET_H
+
+#include <stdint.h>
+#include <zeroth/context.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Opaque; made by zo_net_create() or zo_net_load(). */
+typedef struct zo_net zo_net;
+
+/** Start from zo_net_default_def() and change fields. */
+typedef struct zo_net_def {
+    const char *spec; /**< net spec; required; borrowed until create returns */
+    int inputs;       /**< features of an example, 1 to 1,048,576; required */
+    int outputs;      /**< what the last layer must give; 0: not checked */
+    const char *init; /**< "auto" (He before relu and its kin, else Glorot), "he", "glorot", "zero" */
+    uint64_t seed;    /**< the only source of randomness */
+} zo_net_def;
+
+/** {NULL, 0, 0, "auto", 0}. */
+ZO_API zo_net_def zo_net_default_def(void);
+
+/** Reads the spec and draws the first weights (He et al. 2015; Glorot & Bengio 2010; biases are zero).
+ *  Errors: USAGE with the place in the spec and what was expected, NO_MEMORY. On failure *out is NULL. */
+ZO_API zo_status zo_net_create(zo_context *ctx, const zo_net_def *def, zo_net **out);
+
+/** An independent copy. */
+ZO_API zo_status zo_net_copy(const zo_net *net, zo_net **out);
+
+/** Reads a safetensors file written by zo_net_save(). Errors: NOT_FOUND, IO, FORMAT (with the place), NO_MEMORY. */
+ZO_API zo_status zo_net_load(zo_context *ctx, const char *path, zo_net **out);
+
+/** Writes tensors "N.weight" [inputs][units], "N.bias" [units] (N: place of the layer in the spec, from 0),
+ *  "input.shift", "input.scale", with the spec and the notes in the file's metadata. The file appears whole or
+ *  not at all. Errors: IO (with path and reason), NO_MEMORY. */
+ZO_API zo_status zo_net_save(const zo_net *net, const char *path);
+
+/** Frees the network. NULL is legal. */
+ZO_API void zo_net_destroy(zo_net *net);
+
+/** y[n][outputs] = network of raw features x[n][inputs]; rows of any number, shared by the context's threads.
+ *  The bits of a row do not depend on n or on the number of threads. Errors: USAGE (n < 0, NULL), NO_MEMORY. */
+ZO_API zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y);
+
+/** The spec in its canonical form, owned by the network. */
+ZO_API const char *zo_net_spec(const zo_net *net);
+/** Features of an example. */
+ZO_API int zo_net_inputs(const zo_net *net);
+/** Outputs of the last layer. */
+ZO_API int zo_net_outputs(const zo_net *net);
+/** How many numbers are learned. */
+ZO_API int64_t zo_net_parameters(const zo_net *net);
+/** Multiply-adds of one example through the whole network: one forward-equivalent. */
+ZO_API double zo_net_cost(const zo_net *net);
+
+/** A layer as `zeroth show` prints it. */
+typedef struct zo_layer_info {
+    const char *name;   /**< the word in the spec, e.g. "dense128"; owned by the network */
+    int inputs;         /**< width of what comes in */
+    int outputs;        /**< width of what goes out */
+    int64_t parameters; /**< numbers learned */
+    double cost;        /**< multiply-adds per example */
+    const char *sites;  /**< where noise can enter: "", "weights", "outputs" or "weights outputs" */
+} zo_layer_info;
+
+/** Number of words in the spec. */
+ZO_API int zo_net_layers(const zo_net *net);
+/** Describes layer `index`, 0 <= index < zo_net_layers(). Errors: USAGE. */
+ZO_API zo_status zo_net_layer(const zo_net *net, int index, zo_layer_info *out);
+
+/** One named tensor of the parameters. */
+typedef struct zo_segment {
+    char name[32];    /**< "0.weight" */
+    int rank;         /**< 1 or 2 */
+    int64_t shape[2]; /**< row-major */
+    float *data;      /**< into the network; the caller may read and write it while no call runs */
+} zo_segment;
+
+/** Number of tensors. */
+ZO_API int zo_net_segments(const zo_net *net);
+/** Describes tensor `index`. Errors: USAGE. */
+ZO_API zo_status zo_net_segment(zo_net *net, int index, zo_segment *out);
+
+/** Sets the input transform: shift[inputs], scale[inputs], copied; NULL: zeros, ones. Errors: USAGE on non-finite. */
+ZO_API zo_status zo_net_set_input(zo_net *net, const float *shift, const float *scale);
+
+/** Attaches a text to the model file under `key` (metadata). value NULL removes it. Errors: USAGE (reserved or
+ *  empty key), NO_MEMORY. */
+ZO_API zo_status zo_net_set_note(zo_net *net, const char *key, const char *value);
+/** The text under `key`, owned by the network, or NULL. */
+ZO_API const char *zo_net_note(const zo_net *net, const char *key);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

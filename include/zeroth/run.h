@@ -1,0 +1,110 @@
+/* Runs: one training, and the directory that holds it.
+ *
+ *     config.json         everything needed to repeat it
+ *     metrics.jsonl       one object per report; the last one is the result
+ *     model.safetensors   the network, best on validation
+ */
+#ifndef ZEROTH_RUN_H
+#define ZEROTH_RUN_H
+
+#include <stdint.h>
+#include <zeroth/trainer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How a run stands; handed to the report callback. Fields that do not apply are NaN. */
+typedef struct zo_report {
+    double progress;            /**< share of the budget spent, 0 to 1 */
+    double seconds;             /**< of training so far */
+    double seconds_left;        /**< estimate */
+    int64_t step;               /**< steps done */
+    double epochs;              /**< passes over the training part */
+    double train_loss;          /**< mean over the steps since the last report */
+    double validation_loss;     /**< of the current network */
+    double validation_accuracy; /**< of the current network; NaN for regression */
+    double forwards;            /**< forward-equivalents of training so far */
+    double forwards_per_second; /**< since the last report */
+    int64_t dropped;            /**< pairs dropped so far */
+} zo_report;
+
+/** Receives reports: on the calling thread, between steps. */
+typedef void (*zo_report_fn)(void *user, const zo_report *report);
+
+/** Start from zo_train_default_def() and change fields. */
+typedef struct zo_train_def {
+    const zo_task *task; /**< required; borrowed for the call */
+    const zo_net *init;  /**< start from this network; NULL: make one of `net` */
+    const char *net;     /**< net spec; NULL: the task's own */
+    const char *method; /**< as in zo_trainer_def; NULL: the default, which uses forward passes only */
+    const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */
+    zo_loss_fn loss;             /**< a loss of your own, or NULL */
+    void *loss_user;             /**< handed to loss */
+    uint64_t seed;               /**< of weights, batches and noise */
+    double seconds;  /**< training time; one of seconds, epochs and forwards ends the run, */
+    double epochs;   /**< the first to be reached; all 0: 60 seconds */
+    double forwards; /**< forward-equivalents */
+    double seconds_before; /**< what the host spent before this call (loading); counted in the result's `seconds` only */
+    double target;       /**< stop when validation accuracy reaches this share; 0: never */
+    const char *out;     /**< run directory, made if missing; NULL: nothing is written */
+    zo_report_fn report; /**< NULL: none */
+    void *report_user;   /**< handed to report */
+} zo_train_def;
+
+/** All NULL and 0. */
+ZO_API zo_train_def zo_train_default_def(void);
+
+/** What a run came to. Fields that do not apply are NaN. */
+typedef struct zo_train_result {
+    double seconds;          /**< seconds_before + everything in this call, final test included */
+    double seconds_training; /**< steps and validation, without loading and test */
+    double seconds_target;   /**< of training when `target` was reached; NaN if it was not */
+    double cost;             /**< multiply-adds of all training steps */
+    double forwards;         /**< the same in forward-equivalents */
+    double epochs;           /**< passes over the training part */
+    int64_t steps;           /**< steps done */
+    int64_t dropped;         /**< pairs dropped for non-finite losses */
+    double train_loss;       /**< mean of the last report's interval */
+    double validation_loss;  /**< of the kept network */
+    double validation_accuracy; /**< of the kept network */
+    double test_loss;           /**< of the kept network; NaN without a test part */
+    double test_accuracy;       /**< of the kept network */
+    int64_t parameters;         /**< numbers learned */
+    zo_uses uses;               /**< what the training looked at */
+    char net[1024];             /**< canonical net spec */
+    char trainer[32];           /**< names of the chosen classes; "" where none */
+    char estimator[32];         /**< see trainer */
+    char rule[32];              /**< see trainer */
+} zo_train_result;
+
+/** Trains and, unless `out` is NULL, writes the run directory. The directory is claimed before training starts: EXISTS if it holds
+ *  a run, IO if it cannot be written. zo_cancel() ends the run after the current step: the status is CANCELLED, the model is saved
+ *  and *result is filled. `net` (may be NULL) receives the kept network, which the caller destroys. Other errors as in
+ *  zo_trainer_create() and zo_trainer_step(). */
+ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *result,
+                          zo_net **net);
+
+/** Rows of a user's file through a saved model. */
+typedef struct zo_predictions {
+    int64_t n;         /**< rows */
+    int outputs;       /**< numbers per row */
+    float *y;          /**< [n][outputs], what the network gives (logits for classification) */
+    int32_t *label;    /**< [n] the class of the largest output; NULL for regression */
+    char **class_name; /**< [outputs] names; NULL for regression */
+    double accuracy;   /**< if the file holds the right answers, else NaN */
+} zo_predictions;
+
+/** Reads `input` (CSV with the columns the model was trained on, or IDX images, plain or gzip) and runs `model`, a
+ *  model.safetensors or a run directory. The caller frees *out with zo_predictions_destroy(). Errors: NOT_FOUND, FORMAT, IO,
+ *  USAGE (columns or sizes that do not fit), NO_MEMORY. */
+ZO_API zo_status zo_predict(zo_context *ctx, const char *model, const char *input,
+                            zo_predictions **out);
+
+/** Frees predictions. NULL is legal. */
+ZO_API void zo_predictions_destroy(zo_context *ctx, zo_predictions *predictions);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,257 @@
+#include "base/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+static zo_status io_error(const zo_context *ctx, const char *doing, const char *path, int error)
+{
+    const char *hint = error == ENOSPC || error == EDQUOT
+                           ? "; free some space or choose another folder"
+                       : error == EACCES || error == EROFS ? "; choose a folder you may write"
+                                                           : "";
+    char text[128];
+    return zo_fail(ctx, error == ENOENT ? ZO_NOT_FOUND : ZO_IO, "%s: cannot %s: %s%s", path, doing,
+                   strerror_r(error, text, sizeof text), hint);
+}
+
+zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, char **data,
+                       size_t *size)
+{
+    *data = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return io_error(ctx, "open it", path, errno);
+    struct stat st;
+    if (fstat(fd, &st)) {
+        int error = errno;
+        close(fd);
+        return io_error(ctx, "read it", path, error);
+    }
+    if (S_ISDIR(st.st_mode)) {
+        close(fd);
+        return zo_fail(ctx, ZO_FORMAT, "%s: a folder, where a file is expected", path);
+    }
+    zo_status status = ZO_OK;
+    size_t room = S_ISREG(st.st_mode) ? (size_t)st.st_size : 65536, used = 0;
+    if (room > most) room = most;
+    char *buffer = zo_alloc(ctx, room + 1);
+    if (!buffer) status = ZO_NO_MEMORY;
+    while (!status) {
+        if (used == room) { /* one more byte tells the end from a file that grew, or a pipe */
+            char byte;
+            ssize_t got = read(fd, &byte, 1);
+            if (got == 0) break;
+            if (got < 0 && errno != EINTR) status = io_error(ctx, "read it", path, errno);
+            if (got <= 0) continue;
+            if (used >= most) {
+                status = zo_fail(ctx, ZO_FORMAT,
+                                 "%s: larger than the %zu bytes that are accepted here", path, most);
+                break;
+            }
+            size_t more = room < most / 2 ? 2 * room + 1 : most;
+            char *larger = zo_alloc(ctx, more + 1);
+            if (!larger) {
+                status = ZO_NO_MEMORY;
+                break;
+            }
+            memcpy(larger, buffer, used);
+            zo_free(ctx, buffer);
+            buffer = larger;
+            room = more;
+            buffer[used++] = byte;
+            continue;
+        }
+        ssize_t got = read(fd, buffer + used, room - used);
+        if (got == 0) break;
+        if (got > 0)
+            used += (size_t)got;
+        else if (errno != EINTR)
+            status = io_error(ctx, "read it", path, errno);
+    }
+    close(fd);
+    if (status) {
+        zo_free(ctx, buffer);
+        return status;
+    }
+    buffer[used] = 0;
+    *data = buffer;
+    *size = used;
+    return ZO_OK;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) return ENOSPC;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int sync_folder_of(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        snprintf(folder, sizeof folder, ".");
+    else
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int error = fsync(fd) && errno != EINVAL && errno != ENOTSUP ? errno : 0;
+    close(fd);
+    return error;
+}
+
+zo_status zo_file_write(const zo_context *ctx, const char *path, const void *data, size_t size)
+{
+    char temporary[4096];
+    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp.%ld", path, (long)getpid()) >=
+        sizeof temporary) {
+        return io_error(ctx, "write it", path, ENAMETOOLONG);
+    }
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        int error = errno;
+        zo_status status = io_error(ctx, "write it", path, error);
+        return status == ZO_NOT_FOUND ? ZO_IO : status;
+    }
+    int error = write_all(fd, data, size);
+    if (!error && fsync(fd) && errno != EINVAL) error = errno;
+    if (close(fd) && !error) error = errno;
+    if (!error && rename(temporary, path)) error = errno;
+    if (error) {
+        unlink(temporary);
+        return io_error(ctx, "write it", path, error);
+    }
+    error = sync_folder_of(path);
+    return error ? io_error(ctx, "sync its folder", path, error) : ZO_OK;
+}
+
+zo_status zo_lines_open(const zo_context *ctx, const char *path, int *fd)
+{
+    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return *fd < 0 ? io_error(ctx, "write it", path, errno) : ZO_OK;
+}
+
+zo_status zo_lines_add(const zo_context *ctx, const char *path, int fd, const void *data,
+                       size_t size)
+{
+    int error = write_all(fd, data, size);
+    return error ? io_error(ctx, "write it", path, error) : ZO_OK;
+}
+
+zo_status zo_lines_close(const zo_context *ctx, const char *path, int fd)
+{
+    if (fd < 0) return ZO_OK;
+    int error = fsync(fd) && errno != EINVAL ? errno : 0;
+    if (close(fd) && !error) error = errno;
+    return error ? io_error(ctx, "write it", path, error) : ZO_OK;
+}
+
+zo_status zo_folder_make(const zo_context *ctx, const char *path)
+{
+    char part[4096];
+    if (!*path || (size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
+        return io_error(ctx, "make the folder", path, ENAMETOOLONG);
+    for (char *p = part + 1;; p++) {
+        if (*p && *p != '/') continue;
+        char c = *p;
+        *p = 0;
+        if (mkdir(part, 0777) && errno != EEXIST) {
+            int error = errno;
+            zo_status status = io_error(ctx, "make the folder", path, error);
+            return status == ZO_NOT_FOUND ? ZO_IO : status;
+        }
+        *p = c;
+        if (!c) break;
+    }
+    struct stat st;
+    if (stat(path, &st)) return io_error(ctx, "make the folder", path, errno);
+    return S_ISDIR(st.st_mode) ? ZO_OK : io_error(ctx, "make the folder", path, ENOTDIR);
+}
+
+char *zo_path_join(const zo_context *ctx, const char *folder, const char *name)
+{
+    size_t n = strlen(folder), size = n + strlen(name) + 2;
+    char *path = zo_alloc(ctx, size);
+    if (path) snprintf(path, size, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name);
+    return path;
+}
+
+void zo_buffer_add(zo_buffer *b, const void *data, size_t size)
+{
+    if (b->status || !size) return;
+    if (size > b->room - b->size) {
+        size_t room = b->room ? b->room : 4096;
+        while (room - b->size < size) {
+            if (room > SIZE_MAX / 2) {
+                b->status = ZO_NO_MEMORY;
+                return;
+            }
+            room *= 2;
+        }
+        char *larger = zo_alloc(b->ctx, room);
+        if (!larger) {
+            b->status = ZO_NO_MEMORY;
+            return;
+        }
+        if (b->size) memcpy(larger, b->data, b->size);
+        zo_free(b->ctx, b->data);
+        b->data = larger;
+        b->room = room;
+    }
+    memcpy(b->data + b->size, data, size);
+    b->size += size;
+}
+
+void zo_buffer_free(zo_buffer *b)
+{
+    zo_free(b->ctx, b->data);
+    b->data = NULL;
+    b->size = b->room = 0;
+}
+
+void zo_reader_take(zo_reader *r, void *out, size_t size)
+{
+    if (r->failed || (size_t)(r->end - r->at) < size) {
+        r->failed = true;
+        memset(out, 0, size);
+        return;
+    }
+    memcpy(out, r->at, size);
+    r->at += size;
+}
+
+uint64_t zo_checksum(const void *data, size_t size) { return XXH3_64bits(data, size); }
+
+void *zo_checksum_add(void *state, const void *data, size_t size)
+{
+    XXH3_state_t *s = state;
+    if (!s) {
+        s = XXH3_createState();
+        if (!s) return NULL;
+        XXH3_64bits_reset(s);
+    }
+    XXH3_64bits_update(s, data, size);
+    return s;
+}
+
+uint64_t zo_checksum_end(void *state)
+{
+    if (!state) return 0;
+    uint64_t sum = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return sum;
+}

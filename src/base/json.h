@@ -1,0 +1,21 @@
+/* JSON through jansson: the one place that includes its header (the command has its own). */
+#ifndef ZO_BASE_JSON_H
+#define ZO_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "base/context.h"
+
+/* Parses `size` bytes. On an error: NULL, and FORMAT noted with `where`, line and column. Duplicate keys are errors. */
+json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text, size_t size);
+
+/* A number, or null when it is not finite. */
+json_t *zo_json_real(double value);
+
+/* Sets key of `object`, taking `value` over; a NULL value (out of memory) is remembered as `*failed`. */
+void zo_json_set(json_t *object, const char *key, json_t *value, bool *failed);
+
+/* The object as one line of text with a line end, to be freed with free(); NULL when out of memory. */
+char *zo_json_line(const json_t *object);
+
+#endif

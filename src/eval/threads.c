@@ -1,0 +1,45 @@
+#include "eval/evaluator.h"
+
+static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
+
+typedef struct shared {
+    zo_context *ctx;
+    const zo_job *job;
+    double *results;
+} shared;
+
+static void evaluate(void *arg, int64_t item, int worker)
+{
+    const shared *s = arg;
+    if (zo_cancelled(s->ctx)) return; /* the results are not used then */
+    s->job->evaluate(s->job->state, item, 1, s->results + (size_t)item * s->job->results, worker);
+}
+
+static void settle(void *arg, int64_t part, int worker)
+{
+    const shared *s = arg;
+    s->job->settle(s->job->state, s->results, part, worker);
+}
+
+static void direction(void *arg, int64_t tile, int worker)
+{
+    const shared *s = arg;
+    s->job->direction(s->job->state, s->results, tile, worker);
+}
+
+static zo_status run(zo_context *ctx, const zo_job *job, double *results)
+{
+    shared s = {ctx, job, results};
+    zo_parallel(ctx, job->items, evaluate, &s);
+    if (zo_cancelled(ctx)) return zo_fail(ctx, ZO_CANCELLED, "stopped on request");
+    zo_status status = job->check(job->state, results);
+    if (status) return status;
+    zo_parallel(ctx, job->parts, settle, &s);
+    zo_parallel(ctx, job->tiles, direction, &s);
+    return ZO_OK;
+}
+
+const zo_evaluator_class zo_evaluator_threads = {
+    .info = {"threads", "the threads of this process", "", ZO_USES_NOTHING, no_params},
+    .run = run,
+};

@@ -1,0 +1,128 @@
+/* Sixteen lanes as two registers of eight. Semantics: ref/lanes.h. */
+#ifndef ZO_KERNELS_LANES_H
+#define ZO_KERNELS_LANES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES static inline __attribute__((always_inline))
+
+typedef struct v16 {
+    __m256 a, b;
+} v16;
+typedef v16 m16;
+
+#define BOTH(f, x, y) ((v16){f((x).a, (y).a), f((x).b, (y).b)})
+
+LANES v16 v_set(float a) { return (v16){_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
+LANES v16 v_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+LANES void v_store(float *p, v16 x) { _mm256_storeu_ps(p, x.a), _mm256_storeu_ps(p + 8, x.b); }
+LANES v16 v_load_n(const float *p, size_t n)
+{
+    float t[16] = {0};
+    memcpy(t, p, n * 4);
+    return v_load(t);
+}
+LANES void v_store_n(float *p, v16 x, size_t n)
+{
+    float t[16];
+    v_store(t, x);
+    memcpy(p, t, n * 4);
+}
+LANES v16 v_add(v16 x, v16 y) { return BOTH(_mm256_add_ps, x, y); }
+LANES v16 v_sub(v16 x, v16 y) { return BOTH(_mm256_sub_ps, x, y); }
+LANES v16 v_mul(v16 x, v16 y) { return BOTH(_mm256_mul_ps, x, y); }
+LANES v16 v_div(v16 x, v16 y) { return BOTH(_mm256_div_ps, x, y); }
+LANES v16 v_fma(v16 x, v16 y, v16 z)
+{
+    return (v16){_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+LANES v16 v_sqrt(v16 x) { return (v16){_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
+LANES v16 v_max(v16 x, v16 y) { return BOTH(_mm256_max_ps, x, y); }
+LANES v16 v_min(v16 x, v16 y) { return BOTH(_mm256_min_ps, x, y); }
+LANES v16 v_abs(v16 x)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (v16){_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+}
+LANES v16 v_round(v16 x)
+{
+    return (v16){_mm256_round_ps(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                 _mm256_round_ps(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+LANES m16 v_lt(v16 x, v16 y)
+{
+    return (v16){_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
+}
+LANES v16 v_select(m16 m, v16 yes, v16 no)
+{
+    return (v16){_mm256_blendv_ps(no.a, yes.a, m.a), _mm256_blendv_ps(no.b, yes.b, m.b)};
+}
+LANES v16 v_signed(float x, uint16_t bits)
+{
+    __m256i low = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24),
+            high = _mm256_setr_epi32(23, 22, 21, 20, 19, 18, 17, 16);
+    __m256i b = _mm256_set1_epi32(bits), sign = _mm256_set1_epi32(INT32_MIN);
+    __m256 v = _mm256_set1_ps(x);
+    return (v16){
+        _mm256_xor_ps(v, _mm256_castsi256_ps(_mm256_and_si256(_mm256_sllv_epi32(b, low), sign))),
+        _mm256_xor_ps(v, _mm256_castsi256_ps(_mm256_and_si256(_mm256_sllv_epi32(b, high), sign)))};
+}
+LANES __m256 pow2_half(__m256 e)
+{
+    __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(e), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
+}
+LANES v16 v_pow2(v16 e) { return (v16){pow2_half(e.a), pow2_half(e.b)}; }
+LANES __m256 split_half(__m256 x, __m256 *e)
+{
+    __m256i bits = _mm256_castps_si256(x);
+    *e = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_srli_epi32(bits, 23), _mm256_set1_epi32(126)));
+    bits = _mm256_or_si256(_mm256_and_si256(bits, _mm256_set1_epi32(0x7fffff)),
+                           _mm256_set1_epi32(0x3f000000));
+    return _mm256_castsi256_ps(bits);
+}
+LANES v16 v_split(v16 x, v16 *e) { return (v16){split_half(x.a, &e->a), split_half(x.b, &e->b)}; }
+LANES m16 v_equals(const int32_t *label, int32_t c)
+{
+    __m256i k = _mm256_set1_epi32(c);
+    return (v16){
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_loadu_si256((const __m256i *)label), k)),
+        _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_loadu_si256((const __m256i *)(label + 8)), k))};
+}
+
+/* 8 x 8 in place */
+LANES void transpose8(__m256 r[8])
+{
+    __m256 t[8], u[8];
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+        r[i + 4] = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+    }
+}
+
+LANES void v_transpose(v16 r[16])
+{
+    __m256 q[4][8]; /* top left, top right, bottom left, bottom right */
+    for (int i = 0; i < 8; i++) {
+        q[0][i] = r[i].a, q[1][i] = r[i].b;
+        q[2][i] = r[i + 8].a, q[3][i] = r[i + 8].b;
+    }
+    for (int i = 0; i < 4; i++) transpose8(q[i]);
+    for (int i = 0; i < 8; i++) {
+        r[i] = (v16){q[0][i], q[2][i]};
+        r[i + 8] = (v16){q[1][i], q[3][i]};
+    }
+}
+#endif

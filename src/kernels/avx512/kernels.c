@@ -1,0 +1,26 @@
+/* The avx512 set: a tile of 14 rows x 32 columns of sums stays in registers. */
+#include "kernels/kernels.h"
+
+#include "kernels/avx512/lanes.h"
+
+#define ZO_TILE_ROWS 14
+#define ZO_TILE_LANES 2
+#define ZO_SPIN_CHAINS 12
+#include "kernels/shared/math.h"
+#include "kernels/shared/elementwise.h"
+#include "kernels/shared/losses.h"
+#include "kernels/shared/panels.h"
+
+static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
+
+static bool available(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+#define SET zo_kernels_avx512
+#define NAME "avx512"
+#define SUMMARY "sixteen floats at a time, fused multiply-add"
+#include "kernels/shared/table.h"

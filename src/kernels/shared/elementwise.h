@@ -1,0 +1,144 @@
+/* Activations, their slopes, rules and noise sums: one element in, one element out. */
+#ifndef ZO_KERNELS_ELEMENTWISE_H
+#define ZO_KERNELS_ELEMENTWISE_H
+
+LANES v16 relu_f(v16 z) { return v_max(v_set(0), z); }
+LANES v16 relu_d(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
+LANES v16 leaky_relu_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_mul(z, v_set(0.01f)), z); }
+LANES v16 leaky_relu_d(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(0.01f), v_set(1)); }
+LANES v16 tanh_f(v16 z) { return v_tanh(z); }
+LANES v16 tanh_d(v16 z)
+{
+    v16 t = v_tanh(z);
+    return v_fma(v_sub(v_set(0), t), t, v_set(1));
+}
+LANES v16 sigmoid_f(v16 z) { return v_sigmoid(z); }
+LANES v16 sigmoid_d(v16 z)
+{
+    v16 s = v_sigmoid(z);
+    return v_mul(s, v_sub(v_set(1), s));
+}
+LANES v16 gelu_f(v16 z) { return v_mul(z, v_normal_cdf(z)); }
+LANES v16 gelu_d(v16 z)
+{
+    v16 density = v_mul(v_exp(v_mul(v_mul(z, z), v_set(-0.5f))), v_set(0.39894228f));
+    return v_fma(z, density, v_normal_cdf(z));
+}
+LANES v16 step_f(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
+LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)); }
+
+#define ACTIVATE(name)                                                                             \
+    static void name##_activate(float *h, size_t ldh, const float *z, size_t ldz, size_t m,        \
+                                size_t n)                                                          \
+    {                                                                                              \
+        for (size_t i = 0; i < m; i++) {                                                           \
+            for (size_t j = 0; j < n; j += 16)                                                     \
+                v_store(h + i * ldh + j, name##_f(v_load(z + i * ldz + j)));                       \
+        }                                                                                          \
+    }
+#define SLOPE(name)                                                                                \
+    static void name##_slope(float *e, size_t lde, const float *z, size_t ldz, size_t m, size_t n) \
+    {                                                                                              \
+        for (size_t i = 0; i < m; i++) {                                                           \
+            for (size_t j = 0; j < n; j += 16) {                                                   \
+                float *at = e + i * lde + j;                                                       \
+                v_store(at, v_mul(v_load(at), name##_d(v_load(z + i * ldz + j))));                 \
+            }                                                                                      \
+        }                                                                                          \
+    }
+ACTIVATE(relu)
+SLOPE(relu)
+ACTIVATE(leaky_relu)
+SLOPE(leaky_relu)
+ACTIVATE(tanh)
+SLOPE(tanh)
+ACTIVATE(sigmoid)
+SLOPE(sigmoid)
+ACTIVATE(gelu)
+SLOPE(gelu)
+ACTIVATE(step)
+ACTIVATE(sign)
+#undef ACTIVATE
+#undef SLOPE
+
+/* lanes at i: all sixteen, or those that are left */
+LANES size_t lanes_at(size_t i, size_t n) { return n - i < 16 ? n - i : 16; }
+LANES v16 take(const float *p, size_t k) { return k == 16 ? v_load(p) : v_load_n(p, k); }
+LANES void give(float *p, v16 x, size_t k)
+{
+    if (k == 16)
+        v_store(p, x);
+    else
+        v_store_n(p, x, k);
+}
+
+static void sgd(float *p, const float *g, size_t n, float rate)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        give(p + i, v_fma(v_set(-rate), take(g + i, k), take(p + i, k)), k);
+    }
+}
+
+static void momentum(float *p, float *v, const float *g, size_t n, float rate, float beta)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        v16 speed = v_fma(v_set(beta), take(v + i, k), take(g + i, k));
+        give(v + i, speed, k);
+        give(p + i, v_fma(v_set(-rate), speed, take(p + i, k)), k);
+    }
+}
+
+static void adam(float *p, float *mean, float *square, const float *g, size_t n, float rate,
+                 float beta1, float beta2, float epsilon)
+{
+    v16 a = v_set(1 - beta1), b = v_set(1 - beta2);
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        v16 d = take(g + i, k), m = take(mean + i, k), s = take(square + i, k);
+        m = v_fma(a, v_sub(d, m), m);
+        s = v_fma(b, v_sub(v_mul(d, d), s), s);
+        give(mean + i, m, k);
+        give(square + i, s, k);
+        v16 step = v_div(v_mul(v_set(rate), m), v_add(v_sqrt(s), v_set(epsilon)));
+        give(p + i, v_sub(take(p + i, k), step), k);
+    }
+}
+
+static void add_signs(float *sum, const uint16_t *signs, size_t n, float weight)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        give(sum + i, v_add(take(sum + i, k), v_signed(weight, signs[i / 16])), k);
+    }
+}
+
+static void add_scaled(float *sum, const float *x, size_t n, float weight)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        give(sum + i, v_fma(v_set(weight), take(x + i, k), take(sum + i, k)), k);
+    }
+}
+
+/* Enough independent chains to hide the latency, few enough to stay in registers. */
+static double spin(int rounds, float *sink)
+{
+    enum { CHAINS = ZO_SPIN_CHAINS, TURNS = 1 << 13 };
+    float lanes[16 * CHAINS]; /* all different, so that no lane can stand for another */
+    for (int i = 0; i < 16 * CHAINS; i++) lanes[i] = (float)i + *sink;
+    v16 acc[CHAINS], a = v_set(1.0000001f), b = v_set(1e-9f);
+    for (int c = 0; c < CHAINS; c++) acc[c] = v_load(lanes + 16 * c);
+    for (int r = 0; r < rounds; r++) {
+        for (int i = 0; i < TURNS; i++) {
+#pragma GCC unroll 16
+            for (int c = 0; c < CHAINS; c++) acc[c] = v_fma(acc[c], a, b);
+        }
+    }
+    for (int c = 1; c < CHAINS; c++) acc[0] = v_add(acc[0], acc[c]);
+    v_store(lanes, acc[0]);
+    *sink = lanes[0] + lanes[15];
+    return 16.0 * CHAINS * TURNS * rounds;
+}
+#endif

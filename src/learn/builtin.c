@@ -1,0 +1,20 @@
+#include "learn/trainer.h"
+
+const zo_class_info *const zo_trainer_classes[] = {&zo_trainer_perturb.info, NULL};
+
+const zo_class_info *const zo_estimator_classes[] = {
+    &zo_estimator_nodes.info,
+    &zo_estimator_weights.info,
+    &zo_estimator_backprop.info,
+    NULL,
+};
+
+const zo_class_info *const zo_rule_classes[] = {&zo_rule_sgd.info, &zo_rule_momentum.info,
+                                                &zo_rule_adam.info, NULL};
+
+const zo_class_info *const zo_schedule_classes[] = {
+    &zo_schedule_constant.info,
+    &zo_schedule_linear.info,
+    &zo_schedule_cosine.info,
+    NULL,
+};

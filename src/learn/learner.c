@@ -1,0 +1,19 @@
+#include "learn/learner.h"
+
+void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t m,
+                       const int32_t *label, const float *target)
+{
+    const zo_net *net = l->net;
+    size_t ld = net->stage[net->stages - 1].ld_out, n = (size_t)net->outputs;
+    if (l->loss_fn)
+        l->loss_fn(l->loss_user, (int)m, net->outputs, y, (int)ld, label, target, loss);
+    else
+        l->k->loss[l->loss->kind](loss, y, ld, m, n, label, target, n);
+}
+
+void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n)
+{
+    float *slot[4] = {0};
+    for (int i = 0; i < u->rule->slots; i++) slot[i] = u->slot[i] + at;
+    u->rule->apply(u->k, u->settings, u->step, u->rate, u->params + at, slot, g, n);
+}

@@ -1,0 +1,99 @@
+/* What the parts of a perturbation trainer share: the network, the task, the loss, the batch; and the contracts of estimators, rules and
+ * schedules.
+ */
+#ifndef ZO_LEARN_LEARNER_H
+#define ZO_LEARN_LEARNER_H
+
+#include <zeroth/trainer.h>
+
+#include "base/files.h"
+#include "base/params.h"
+#include "eval/evaluator.h"
+#include "kernels/kernels.h"
+#include "nn/loss.h"
+#include "nn/net.h"
+#include "task/task.h"
+
+/* Examples of one tile of the sums over examples; and examples of one work item. Fixed, so that no bits depend on threads. */
+#define ZO_SUM_TILE 128
+#define ZO_ITEM 32
+
+typedef struct zo_learner {
+    zo_context *ctx;
+    const zo_kernels *k;
+    const zo_task *task;
+    zo_net *net; /* trained in place */
+    const zo_loss_class *loss;
+    zo_loss_fn loss_fn; /* the user's, instead of loss->kind; or NULL */
+    void *loss_user;
+    uint64_t seed;
+    int batch; /* examples of a step */
+
+    /* The present step, set before the job runs. */
+    int64_t step;
+    const int32_t *example; /* [batch] places in the training part */
+    int32_t *label;         /* [batch], or NULL */
+    float *target;          /* [batch][outputs], or NULL */
+    float *image;           /* packed parameters of the network */
+} zo_learner;
+
+/* Losses of m rows of y; label and target as in zo_loss_kernel, targets unpadded. */
+void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t m,
+                       const int32_t *label, const float *target);
+
+/* Turns a direction into a step. One file each. */
+typedef struct zo_rule_class {
+    zo_class_info info;
+    size_t settings_size; /* the settings begin with `double lr` */
+    int slots;            /* numbers remembered per parameter, at most 4; they start at zero */
+    double cost;          /* multiply-adds per parameter */
+    /* p[n] moves against g[n]; slot[i][n] is this range's memory. step counts from 1; rate = lr x schedule. */
+    void (*apply)(const zo_kernels *k, const void *settings, int64_t step, double rate, float *p,
+                  float *const *slot, const float *g, size_t n);
+} zo_rule_class;
+
+/* The step size over a run. */
+typedef struct zo_schedule_class {
+    zo_class_info info;
+    size_t settings_size;
+    double (*at)(const void *settings, double progress); /* factor on lr */
+} zo_schedule_class;
+
+/* A rule at work on the network's arena. */
+typedef struct zo_update {
+    const zo_kernels *k;
+    const zo_rule_class *rule;
+    const void *settings;
+    int64_t step;
+    double rate;
+    float *params, *slot[4]; /* [arena] each */
+} zo_update;
+
+/* Moves params[at .. at + n) against g. Disjoint ranges may run at once. */
+void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n);
+
+/* Turns losses of perturbed passes into a direction. One file each. */
+typedef struct zo_estimator_class {
+    zo_class_info info;
+    size_t settings_size, state_size;
+    double lr; /* factor on the rule's default lr */
+    /* Sizes everything. `l` stays valid. Errors: USAGE, UNSUPPORTED, NO_MEMORY. fini is called also after a failed init. */
+    zo_status (*init)(void *state, const void *settings, const zo_learner *l);
+    /* The job of the learner's present step; `update` stays valid while it runs. */
+    zo_job (*job)(void *state, const zo_update *update);
+    /* After the job: loss, cost (without the rule) and dropped of *out. */
+    void (*report)(const void *state, const double *results, zo_step_info *out);
+    /* Line `index` of how sites are treated; false past the last. */
+    bool (*plan)(const void *state, int index, char *out, size_t room);
+    void (*fini)(void *state);
+} zo_estimator_class;
+
+/* NULL-terminated; the `info` of each class. */
+extern const zo_class_info *const zo_rule_classes[],
+    *const zo_schedule_classes[], *const zo_estimator_classes[], *const zo_trainer_classes[];
+
+extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_adam;
+extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
+extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_backprop;
+
+#endif

@@ -1,0 +1,273 @@
+/* perturb: the perturbation trainer, an estimator x a rule x a schedule. */
+#include <stdio.h>
+#include <string.h>
+
+#include "learn/batches.h"
+#include "learn/trainer.h"
+
+typedef struct settings {
+    char estimator[ZO_TEXT_MAX], rule[ZO_TEXT_MAX], schedule[ZO_TEXT_MAX], loss[ZO_TEXT_MAX];
+    int64_t batch;
+} settings;
+
+enum { BLOCKS = 4 }; /* perturb, estimator, rule, schedule */
+
+typedef struct state {
+    zo_learner l;
+    settings set;
+    const zo_estimator_class *estimator;
+    const zo_rule_class *rule;
+    const zo_schedule_class *schedule;
+    void *estimator_set, *rule_set, *schedule_set, *estimator_state;
+    zo_block block[BLOCKS];
+    zo_batches batches;
+    zo_update update;
+    double *results;
+    size_t results_size;
+    char line[ZO_TEXT_MAX + 64];
+} state;
+
+static const zo_param params[] = {
+    ZO_PARAM_TEXT_ROW(settings, estimator, "nodes",
+                      "how losses become a direction ('zeroth list estimators')"),
+    ZO_PARAM_TEXT_ROW(settings, rule, "adam", "how a direction becomes a step ('zeroth list rules')"),
+    ZO_PARAM_TEXT_ROW(settings, schedule, "linear",
+                      "the step size over the run ('zeroth list schedules')"),
+    ZO_PARAM_TEXT_ROW(
+        settings, loss, "auto",
+        "auto: cross-entropy for classes, squared-error for numbers ('zeroth list losses')"),
+    ZO_PARAM_INT_ROW(settings, batch, 256, 1, 65536, "examples of a step; at most the training part"),
+    ZO_PARAM_END,
+};
+
+/* The settings that name classes are needed before the others can be read. */
+static zo_status read_names(state *s, const zo_trainer_def *def, const zo_method *method)
+{
+    zo_params_default(params, &s->set);
+    if (*method->estimator)
+        snprintf(s->set.estimator, sizeof s->set.estimator, "%s", method->estimator);
+    if (*method->rule) snprintf(s->set.rule, sizeof s->set.rule, "%s", method->rule);
+    for (const zo_param *p = params; p->name; p++) {
+        const char *value =
+            p->type == ZO_PARAM_TEXT ? zo_settings_get(def->settings, p->name) : NULL;
+        if (value) snprintf((char *)&s->set + p->offset, ZO_TEXT_MAX, "%s", value);
+    }
+    const zo_context *ctx = s->l.ctx;
+    s->estimator = zo_find(zo_estimator_classes, s->set.estimator);
+    s->rule = zo_find(zo_rule_classes, s->set.rule);
+    s->schedule = zo_find(zo_schedule_classes, s->set.schedule);
+    if (!s->estimator)
+        return zo_fail_unknown(ctx, "estimator", s->set.estimator, zo_estimator_classes);
+    if (!s->rule) return zo_fail_unknown(ctx, "rule", s->set.rule, zo_rule_classes);
+    if (!s->schedule) return zo_fail_unknown(ctx, "schedule", s->set.schedule, zo_schedule_classes);
+    return ZO_OK;
+}
+
+static zo_status read_settings(state *s, const zo_trainer_def *def)
+{
+    zo_context *ctx = s->l.ctx;
+    s->estimator_set = zo_alloc_zero(ctx, 1, s->estimator->settings_size);
+    s->rule_set = zo_alloc_zero(ctx, 1, s->rule->settings_size);
+    s->schedule_set = zo_alloc_zero(ctx, 1, s->schedule->settings_size);
+    if (!s->estimator_set || !s->rule_set || !s->schedule_set) return ZO_NO_MEMORY;
+    zo_params_default(s->estimator->info.params, s->estimator_set);
+    zo_params_default(s->rule->info.params, s->rule_set);
+    zo_params_default(s->schedule->info.params, s->schedule_set);
+    *(double *)s->rule_set *= s->estimator->lr;
+    s->block[0] = (zo_block){&zo_trainer_perturb.info, &s->set};
+    s->block[1] = (zo_block){&s->estimator->info, s->estimator_set};
+    s->block[2] = (zo_block){&s->rule->info, s->rule_set};
+    s->block[3] = (zo_block){&s->schedule->info, s->schedule_set};
+    return zo_params_apply(ctx, def->settings, s->block, BLOCKS);
+}
+
+static zo_status choose_loss(state *s, const zo_trainer_def *def)
+{
+    const zo_context *ctx = s->l.ctx;
+    bool classes = def->task->classes > 0;
+    s->l.loss_fn = def->loss;
+    s->l.loss_user = def->loss_user;
+    const char *name = s->set.loss;
+    if (!strcmp(name, "auto")) name = classes ? "cross-entropy" : "squared-error";
+    s->l.loss = zo_find(zo_loss_classes, name);
+    if (!s->l.loss) return zo_fail_unknown(ctx, "loss", name, zo_loss_classes);
+    if (classes ? !s->l.loss->classification : !s->l.loss->regression) {
+        return zo_fail(ctx, ZO_UNSUPPORTED,
+                       "loss=%s does not serve this task: it predicts %s, use %s", name,
+                       classes ? "classes" : "numbers", classes ? "cross-entropy" : "squared-error");
+    }
+    snprintf(s->set.loss, sizeof s->set.loss, "%s", def->loss ? "user" : name);
+    return ZO_OK;
+}
+
+static zo_status allocate(state *s)
+{
+    zo_learner *l = &s->l;
+    size_t batch = (size_t)l->batch;
+    if (l->task->classes)
+        l->label = zo_alloc_zero(l->ctx, batch, sizeof *l->label);
+    else
+        l->target = zo_alloc_zero(l->ctx, batch * (size_t)l->net->outputs, sizeof *l->target);
+    l->image = zo_alloc_zero(l->ctx, l->net->image, sizeof(float));
+    zo_status status = l->image && (l->label || l->target) ? ZO_OK : ZO_NO_MEMORY;
+    if (!status)
+        status = zo_batches_init(&s->batches, l->ctx, l->seed, l->task->part[ZO_TRAIN].n, l->batch);
+    s->update =
+        (zo_update){.k = l->k, .rule = s->rule, .settings = s->rule_set, .params = l->net->params};
+    for (int i = 0; i < s->rule->slots && !status; i++) {
+        s->update.slot[i] = zo_alloc_zero(l->ctx, l->net->arena, sizeof(float));
+        if (!s->update.slot[i]) status = ZO_NO_MEMORY;
+    }
+    return status;
+}
+
+static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, const zo_method *method,
+                      zo_net *net)
+{
+    state *s = st;
+    s->l = (zo_learner){
+        .ctx = ctx, .k = ctx->kernels, .task = def->task, .net = net, .seed = def->seed};
+    zo_status status = read_names(s, def, method);
+    if (!status) status = read_settings(s, def);
+    if (!status) status = choose_loss(s, def);
+    if (status) return status;
+    int64_t n = def->task->part[ZO_TRAIN].n;
+    if (s->set.batch > n) s->set.batch = n;
+    s->l.batch = (int)s->set.batch;
+    status = allocate(s);
+    if (status) return status;
+    s->estimator_state = zo_alloc_zero(ctx, 1, s->estimator->state_size);
+    if (!s->estimator_state) return ZO_NO_MEMORY;
+    status = s->estimator->init(s->estimator_state, s->estimator_set, &s->l);
+    if (status) return status;
+    zo_job job = s->estimator->job(s->estimator_state, &s->update);
+    s->results_size = (size_t)job.items * job.results;
+    s->results = zo_alloc_zero(ctx, s->results_size, sizeof *s->results);
+    return s->results ? ZO_OK : ZO_NO_MEMORY;
+}
+
+static void pack_panel(void *arg, int64_t panel, int worker)
+{
+    (void)worker;
+    const zo_learner *l = arg;
+    zo_net_pack(l->net, l->net->params, l->image, panel);
+}
+
+/* Sets the learner's present step. */
+static void take_batch(state *s)
+{
+    zo_learner *l = &s->l;
+    const zo_examples *from = &l->task->part[ZO_TRAIN];
+    size_t outputs = (size_t)l->net->outputs;
+    l->example = zo_batches_at(&s->batches, l->step);
+    for (int i = 0; i < l->batch; i++) {
+        size_t at = (size_t)l->example[i];
+        if (l->label)
+            l->label[i] = from->label[at];
+        else
+            memcpy(l->target + (size_t)i * outputs, from->target + at * outputs,
+                   outputs * sizeof(float));
+    }
+    zo_parallel(l->ctx, zo_net_panels(l->net), pack_panel, l);
+}
+
+static zo_status step(void *st, double progress, zo_step_info *out)
+{
+    state *s = st;
+    take_batch(s);
+    s->update.step = s->l.step + 1;
+    s->update.rate = *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress);
+    zo_job job = s->estimator->job(s->estimator_state, &s->update);
+    zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
+    if (status) return status;
+    s->l.step++;
+    *out = (zo_step_info){.step = s->l.step, .examples = s->l.batch};
+    s->estimator->report(s->estimator_state, s->results, out);
+    out->cost += s->rule->cost * (double)s->l.net->parameters;
+    return ZO_OK;
+}
+
+static const zo_net *net_of(const void *st) { return ((const state *)st)->l.net; }
+
+static zo_uses uses(const void *st) { return ((const state *)st)->estimator->info.uses; }
+
+static void save(const void *st, zo_buffer *out)
+{
+    const state *s = st;
+    zo_buffer_add(out, &s->l.step, sizeof s->l.step);
+    zo_buffer_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
+    for (int i = 0; i < s->rule->slots; i++)
+        zo_buffer_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
+}
+
+static size_t saved(const void *st)
+{
+    const state *s = st;
+    return sizeof s->l.step + (size_t)(1 + s->rule->slots) * s->l.net->arena * sizeof(float);
+}
+
+static void load(void *st, zo_reader *in)
+{
+    state *s = st;
+    zo_reader_take(in, &s->l.step, sizeof s->l.step);
+    zo_reader_take(in, s->l.net->params, s->l.net->arena * sizeof(float));
+    for (int i = 0; i < s->rule->slots; i++)
+        zo_reader_take(in, s->update.slot[i], s->l.net->arena * sizeof(float));
+}
+
+static const char *setting(const void *st, int index)
+{
+    state *s = (state *)st; /* the line is scratch */
+    for (int b = 0; b < BLOCKS; b++) {
+        for (const zo_param *p = s->block[b].of->params; p->name; p++) {
+            if (index-- > 0) continue;
+            zo_param_show(p, s->block[b].values, s->line, sizeof s->line);
+            return s->line;
+        }
+    }
+    return NULL;
+}
+
+static const char *plan(const void *st, int index)
+{
+    state *s = (state *)st;
+    return s->estimator->plan(s->estimator_state, index, s->line, sizeof s->line) ? s->line : NULL;
+}
+
+static const char *estimator_name(const void *st)
+{
+    return ((const state *)st)->estimator->info.name;
+}
+
+static const char *rule_name(const void *st) { return ((const state *)st)->rule->info.name; }
+
+static void fini(void *st)
+{
+    state *s = st;
+    const zo_context *ctx = s->l.ctx;
+    if (s->estimator_state) s->estimator->fini(s->estimator_state);
+    zo_batches_fini(&s->batches);
+    for (int i = 0; i < 4; i++) zo_free(ctx, s->update.slot[i]);
+    void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set,
+                   s->results,         s->l.label,       s->l.target, s->l.image};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_net_destroy(s->l.net);
+}
+
+const zo_trainer_class zo_trainer_perturb = {
+    .info = {"perturb", "an estimator's direction from perturbed passes, a rule's step, a schedule",
+             "", ZO_USES_LOSS, params},
+    .state_size = sizeof(state),
+    .init = init,
+    .step = step,
+    .net = net_of,
+    .uses = uses,
+    .save = save,
+    .saved = saved,
+    .load = load,
+    .setting = setting,
+    .plan = plan,
+    .estimator = estimator_name,
+    .rule = rule_name,
+    .fini = fini,
+};

@@ -1,0 +1,262 @@
+/* Model files in the safetensors format: 8 bytes length, a JSON header, the numbers. The header's "__metadata__" holds the net spec, so
+ * that a file is a network and not only its weights.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/files.h"
+#include "base/json.h"
+#include "nn/net.h"
+
+#define HEADER_MAX (16u << 20)
+#define FILE_MAX ((size_t)1 << 40)
+
+/* The tensors of a net in file order: its segments, then the input transform. */
+static zo_segment tensor(zo_net *net, int index)
+{
+    zo_segment t;
+    int segments = zo_net_segments(net);
+    if (index < segments) {
+        zo_net_segment(net, index, &t);
+    } else {
+        bool scale = index > segments;
+        t = (zo_segment){
+            .rank = 1, .shape = {net->inputs, 0}, .data = scale ? net->scale : net->shift};
+        snprintf(t.name, sizeof t.name, "input.%s", scale ? "scale" : "shift");
+    }
+    return t;
+}
+
+static int tensors(const zo_net *net) { return zo_net_segments(net) + 2; }
+
+static size_t count(const zo_segment *t)
+{
+    return (size_t)t->shape[0] * (size_t)(t->rank == 2 ? t->shape[1] : 1);
+}
+
+static json_t *describe(const zo_segment *t, size_t begin, bool *failed)
+{
+    json_t *entry = json_object(), *shape = json_array();
+    for (int i = 0; i < t->rank; i++)
+        *failed |= json_array_append_new(shape, json_integer(t->shape[i])) != 0;
+    zo_json_set(entry, "dtype", json_string("F32"), failed);
+    zo_json_set(entry, "shape", shape, failed);
+    zo_json_set(entry, "data_offsets",
+                json_pack("[I,I]", (json_int_t)begin, (json_int_t)(begin + 4 * count(t))), failed);
+    return entry;
+}
+
+/* The header as text, to be freed with free(); NULL when out of memory. */
+static char *header_text(zo_net *net)
+{
+    bool failed = false;
+    char inputs[16];
+    snprintf(inputs, sizeof inputs, "%d", net->inputs);
+    json_t *header = json_object(), *meta = json_object();
+    zo_json_set(meta, "format", json_string("zeroth"), &failed);
+    zo_json_set(meta, "version", json_string("1"), &failed);
+    zo_json_set(meta, "net", json_string(net->spec), &failed);
+    zo_json_set(meta, "inputs", json_string(inputs), &failed);
+    for (const zo_note *n = net->notes; n; n = n->next)
+        zo_json_set(meta, n->key, json_string(n->value), &failed);
+    zo_json_set(header, "__metadata__", meta, &failed);
+    size_t begin = 0;
+    for (int i = 0; i < tensors(net); i++) {
+        zo_segment t = tensor(net, i);
+        zo_json_set(header, t.name, describe(&t, begin, &failed), &failed);
+        begin += 4 * count(&t);
+    }
+    char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
+    json_decref(header);
+    return text;
+}
+
+zo_status zo_net_save(const zo_net *net, const char *path)
+{
+    const zo_context *ctx = net->ctx;
+    zo_net *n = (zo_net *)
+        net; /* read only: tensor() hands out the pointers that the public zo_net_segment() does */
+    char *header = header_text(n);
+    if (!header) return zo_fail(ctx, ZO_NO_MEMORY, "%s: out of memory while writing it", path);
+    size_t length = strlen(header), padded = (length + 7) / 8 * 8;
+    unsigned char size[8];
+    for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)padded >> 8 * i);
+    zo_buffer b = {.ctx = ctx};
+    zo_buffer_add(&b, size, 8);
+    zo_buffer_add(&b, header, length);
+    zo_buffer_add(&b, "       ", padded - length);
+    free(header);
+    for (int i = 0; i < tensors(net); i++) {
+        zo_segment t = tensor(n, i);
+        zo_buffer_add(&b, t.data,
+                      4 * count(&t)); /* little-endian, as on every machine this runs on */
+    }
+    zo_status status = b.status ? b.status : zo_file_write(ctx, path, b.data, b.size);
+    zo_buffer_free(&b);
+    return status;
+}
+
+typedef struct file {
+    const char *path, *data;
+    size_t size; /* of the numbers */
+    json_t *header;
+} file;
+
+static zo_status bad(const zo_context *ctx, const file *f, const char *what)
+{
+    return zo_fail(ctx, ZO_FORMAT, "%s: not a zeroth model: %s", f->path, what);
+}
+
+static zo_status read_header(const zo_context *ctx, file *f, const char *bytes, size_t size)
+{
+    if (size < 8) return bad(ctx, f, "shorter than 8 bytes");
+    uint64_t length = 0;
+    for (int i = 0; i < 8; i++) length |= (uint64_t)(unsigned char)bytes[i] << 8 * i;
+    if (length > HEADER_MAX || length > size - 8)
+        return bad(ctx, f, "its header is longer than the file; was it cut off?");
+    f->header = zo_json_parse(ctx, f->path, bytes + 8, (size_t)length);
+    if (!f->header) return ZO_FORMAT;
+    f->data = bytes + 8 + length;
+    f->size = size - 8 - (size_t)length;
+    return json_is_object(f->header) ? ZO_OK : bad(ctx, f, "its header is not an object");
+}
+
+static const char *meta_text(const file *f, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(f->header, "__metadata__"), key));
+}
+
+static zo_status make_net(zo_context *ctx, const file *f, zo_net **out)
+{
+    const char *format = meta_text(f, "format"), *version = meta_text(f, "version"),
+               *spec = meta_text(f, "net"), *inputs = meta_text(f, "inputs");
+    if (!format || strcmp(format, "zeroth") || !version || !spec || !inputs)
+        return bad(ctx, f, "no net spec in its metadata");
+    if (strcmp(version, "1"))
+        return zo_fail(ctx, ZO_FORMAT, "%s: written as version %.20s, this zeroth reads version 1",
+                       f->path, version);
+    char *end;
+    long n = strtol(inputs, &end, 10);
+    if (*end || n < 1 || n > 1 << 20 || (size_t)n > f->size / 8)
+        return bad(ctx, f, "impossible number of inputs in its metadata");
+    zo_status status = zo_net_parse(ctx, spec, (int)n, 0, (int64_t)(f->size / 4), out);
+    if (status != ZO_USAGE) return status;
+    char why[512];
+    snprintf(why, sizeof why, "%s", zo_last_error(ctx));
+    return zo_fail(ctx, ZO_FORMAT, "%s: %s", f->path, why);
+}
+
+/* The smallest size a spec can mean is known before anything is allocated for it: the numbers must all be in the file. */
+static zo_status check_size(const zo_context *ctx, const file *f)
+{
+    double most = (double)f->size / 4, sum = 0;
+    const char *key;
+    json_t *entry;
+    json_object_foreach(f->header, key, entry)
+    {
+        if (!strcmp(key, "__metadata__")) continue;
+        json_t *shape = json_object_get(entry, "shape");
+        double n = 1;
+        for (size_t i = 0; i < json_array_size(shape); i++)
+            n *= (double)json_integer_value(json_array_get(shape, i));
+        sum += n;
+    }
+    if (sum != most) {
+        return zo_fail(ctx, ZO_FORMAT,
+                       "%s: its header promises %.0f numbers, the file holds %.2f; was it cut off?",
+                       f->path, sum, most);
+    }
+    return ZO_OK;
+}
+
+static zo_status take_tensor(const zo_context *ctx, const file *f, const zo_segment *t)
+{
+    json_t *entry = json_object_get(f->header, t->name), *shape = json_object_get(entry, "shape");
+    json_t *offsets = json_object_get(entry, "data_offsets");
+    const char *type = json_string_value(json_object_get(entry, "dtype"));
+    if (!entry) return zo_fail(ctx, ZO_FORMAT, "%s: tensor \"%s\" is missing", f->path, t->name);
+    if (!type || strcmp(type, "F32"))
+        return zo_fail(ctx, ZO_FORMAT, "%s: tensor \"%s\" is not F32", f->path, t->name);
+    bool fits = json_array_size(shape) == (size_t)t->rank;
+    for (int i = 0; fits && i < t->rank; i++)
+        fits = json_integer_value(json_array_get(shape, (size_t)i)) == t->shape[i];
+    if (!fits)
+        return zo_fail(ctx, ZO_FORMAT,
+                       "%s: tensor \"%s\" does not have the shape that the net spec gives it",
+                       f->path, t->name);
+    json_int_t begin = json_integer_value(json_array_get(offsets, 0)),
+               end = json_integer_value(json_array_get(offsets, 1));
+    if (json_array_size(offsets) != 2 || begin < 0 || end < begin || (uint64_t)end > f->size ||
+        (uint64_t)(end - begin) != 4 * count(t)) {
+        return zo_fail(
+            ctx, ZO_FORMAT,
+            "%s: tensor \"%s\" lies outside the file, or its size is not that of its shape",
+            f->path, t->name);
+    }
+    memcpy(t->data, f->data + begin, (size_t)(end - begin));
+    for (size_t i = 0; i < count(t); i++) {
+        if (!isfinite(t->data[i]))
+            return zo_fail(ctx, ZO_FORMAT, "%s: tensor \"%s\" holds a number that is not finite",
+                           f->path, t->name);
+    }
+    return ZO_OK;
+}
+
+static zo_status take_notes(zo_net *net, const file *f)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_object_get(f->header, "__metadata__"), key, value)
+    {
+        static const char *const own[] = {"format", "version", "net", "inputs"};
+        bool note = *key && json_is_string(value);
+        for (int i = 0; i < 4; i++) note &= strcmp(key, own[i]) != 0;
+        zo_status status = note ? zo_net_set_note(net, key, json_string_value(value)) : ZO_OK;
+        if (status) return status;
+    }
+    return ZO_OK;
+}
+
+/* A net as large as the spec says may be built only if the file is as large. */
+static zo_status check_parameters(const zo_context *ctx, const file *f)
+{
+    size_t n = json_object_size(f->header);
+    return n < 3 ? bad(ctx, f, "no tensors") : check_size(ctx, f);
+}
+
+zo_status zo_net_from_bytes(zo_context *ctx, const char *path, const char *bytes, size_t size,
+                            zo_net **out)
+{
+    *out = NULL;
+    file f = {.path = path};
+    zo_net *net = NULL;
+    zo_status status = read_header(ctx, &f, bytes, size);
+    if (!status) status = check_parameters(ctx, &f);
+    if (!status) status = make_net(ctx, &f, &net);
+    for (int i = 0; !status && i < tensors(net); i++) {
+        zo_segment t = tensor(net, i);
+        status = take_tensor(ctx, &f, &t);
+    }
+    if (!status && json_object_size(f.header) != (size_t)tensors(net) + 1)
+        status = bad(ctx, &f, "it holds tensors that its net spec does not have");
+    if (!status) status = take_notes(net, &f);
+    json_decref(f.header);
+    if (status)
+        zo_net_destroy(net);
+    else
+        *out = net;
+    return status;
+}
+
+zo_status zo_net_load(zo_context *ctx, const char *path, zo_net **out)
+{
+    *out = NULL;
+    char *bytes;
+    size_t size;
+    zo_status status = zo_file_read(ctx, path, FILE_MAX, &bytes, &size);
+    if (!status) status = zo_net_from_bytes(ctx, path, bytes, size, out);
+    zo_free(ctx, bytes);
+    return status;
+}

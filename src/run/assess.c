@@ -1,0 +1,92 @@
+#include "run/assess.h"
+
+#include <math.h>
+
+#define TILE 64
+
+zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net)
+{
+    const zo_context *ctx = net->ctx;
+    int64_t most = 1;
+    for (int p = 0; p < ZO_PARTS; p++) {
+        if (task->part[p].n > most) most = task->part[p].n;
+    }
+    *a = (zo_assessor){.task = task,
+                       .net = net,
+                       .loss = task->classes ? &zo_loss_cross_entropy : &zo_loss_squared_error};
+    a->arena_size = 2 * TILE * net->widest;
+    a->image = zo_alloc_zero(ctx, net->image, sizeof(float));
+    a->arena = zo_alloc_zero(ctx, a->arena_size * (size_t)zo_context_threads(ctx), sizeof(float));
+    a->sums = zo_alloc_zero(ctx, 2 * (size_t)((most + TILE - 1) / TILE), sizeof(double));
+    return a->image && a->arena && a->sums ? ZO_OK : ZO_NO_MEMORY;
+}
+
+void zo_assessor_fini(zo_assessor *a)
+{
+    if (!a->net) return;
+    zo_free(a->net->ctx, a->image);
+    zo_free(a->net->ctx, a->arena);
+    zo_free(a->net->ctx, a->sums);
+}
+
+typedef struct work {
+    zo_assessor *a;
+    const zo_net *net;
+    const zo_examples *part;
+} work;
+
+static void pack_panel(void *arg, int64_t panel, int worker)
+{
+    (void)worker;
+    work *w = arg;
+    zo_net_pack(w->net, w->net->params, w->a->image, panel);
+}
+
+static int best(const float *y, int n)
+{
+    int at = 0;
+    for (int j = 1; j < n; j++) {
+        if (y[j] > y[at]) at = j;
+    }
+    return at;
+}
+
+static void assess_tile(void *arg, int64_t tile, int worker)
+{
+    work *w = arg;
+    const zo_net *net = w->net;
+    const zo_task *task = w->a->task;
+    size_t first = (size_t)tile * TILE, n = (size_t)w->part->n,
+           m = n - first < TILE ? n - first : TILE;
+    size_t ld = (size_t)task->stride, ld_y = net->stage[net->stages - 1].ld_out,
+           outputs = (size_t)net->outputs;
+    float loss[TILE], *scratch = w->a->arena + (size_t)worker * w->a->arena_size;
+    const float *y = zo_net_tail(net, w->a->image, 0, m, w->part->x + first * ld, ld, scratch);
+    const int32_t *label = w->part->label ? w->part->label + first : NULL;
+    const float *target = w->part->target ? w->part->target + first * outputs : NULL;
+    net->ctx->kernels->loss[w->a->loss->kind](loss, y, ld_y, m, outputs, label, target, outputs);
+    double sum = 0, right = 0;
+    for (size_t i = 0; i < m; i++) {
+        sum += loss[i];
+        right += label && best(y + i * ld_y, net->outputs) == label[i];
+    }
+    w->a->sums[2 * tile] = sum;
+    w->a->sums[2 * tile + 1] = right;
+}
+
+void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy)
+{
+    work w = {a, net, &a->task->part[part]};
+    int64_t n = w.part->n, tiles = (n + TILE - 1) / TILE;
+    *loss = *accuracy = NAN;
+    if (!n) return;
+    zo_parallel(net->ctx, zo_net_panels(net), pack_panel, &w);
+    zo_parallel(net->ctx, tiles, assess_tile, &w);
+    double sum = 0, right = 0;
+    for (int64_t i = 0; i < tiles; i++) {
+        sum += a->sums[2 * i];
+        right += a->sums[2 * i + 1];
+    }
+    *loss = sum / (double)n;
+    if (w.part->label) *accuracy = right / (double)n;
+}

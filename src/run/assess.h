@@ -1,0 +1,26 @@
+/* Loss and accuracy of a network on a part of a task. */
+#ifndef ZO_RUN_ASSESS_H
+#define ZO_RUN_ASSESS_H
+
+#include "nn/loss.h"
+#include "nn/net.h"
+#include "task/task.h"
+
+/* Buffers made once, so that assessing during a run allocates nothing. */
+typedef struct zo_assessor {
+    const zo_task *task;
+    const zo_net *net; /* of the run's shape; the one passed to zo_assess() may be another of the same spec */
+    const zo_loss_class *loss;
+    float *image, *arena;
+    size_t arena_size;
+    double *sums; /* [tiles][2] */
+} zo_assessor;
+
+zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net);
+void zo_assessor_fini(zo_assessor *a);
+
+/* Mean loss (cross-entropy for classes, squared error for numbers) and share of right answers (NaN for numbers) on a part; both NaN if
+ * it is empty. The bits do not depend on threads. */
+void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy);
+
+#endif

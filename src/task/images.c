@@ -1,0 +1,187 @@
+/* MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017): four IDX files each, 28 x 28 grey
+ * images in ten classes. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "task/encoder.h"
+#include "task/idx.h"
+#include "task/task.h"
+
+#define CLASSES 10
+#define STANDARD_FOLDER "/usr/share/datasets"
+
+typedef struct settings {
+    double validation;
+} settings;
+
+typedef struct image_set {
+    const char *name;
+    const char *remedy;
+    const char *class_name[CLASSES];
+} image_set;
+
+static const image_set mnist = {
+    .name = "mnist",
+    .remedy = "no Debian package has it: download its four IDX files and name their folder by "
+              "--data DIR or ZEROTH_DATA",
+    .class_name = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+};
+
+static const image_set fashion = {
+    .name = "fashion-mnist",
+    .remedy = "install the Debian package dataset-fashion-mnist, or name the folder that holds "
+              "the four IDX files by --data DIR or ZEROTH_DATA",
+    .class_name = {"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
+                   "sneaker", "bag", "ankle boot"},
+};
+
+/* Finds the file of a part ("train") and rank, plain or gzip, in either of the spellings in use:
+ * train-images-idx3-ubyte, train-images.idx3-ubyte. */
+static bool find_file(const char *folder, const char *part, int rank, char path[PATH_MAX])
+{
+    const char *kind = rank == ZO_IDX_IMAGES ? "images" : "labels";
+    for (int i = 0; i < 4; i++) {
+        int n = snprintf(path, PATH_MAX, "%s/%s-%s%cidx%d-ubyte%s", folder, part, kind,
+                         i < 2 ? '-' : '.', rank, i % 2 ? "" : ".gz");
+        if (n < PATH_MAX && !access(path, F_OK)) return true;
+    }
+    return false;
+}
+
+/* The folders to look in, best first; false past the last. A folder named after the other set is
+ * not taken for this one: the files of both have the same names. */
+static bool candidate(const image_set *set, const char *data, int i, char folder[PATH_MAX])
+{
+    const char *other = set == &mnist ? fashion.name : mnist.name;
+    size_t length = data ? strlen(data) : 0, o = strlen(other);
+    while (length > 1 && data[length - 1] == '/') length--;
+    bool of_other = length >= o && !strncmp(data + length - o, other, o) &&
+                    (length == o || data[length - o - 1] == '/');
+    folder[0] = 0;
+    if (i == 0 && data) snprintf(folder, PATH_MAX, "%.*s/%s", (int)length, data, set->name);
+    if (i == 1 && data && !of_other) snprintf(folder, PATH_MAX, "%.*s", (int)length, data);
+    if (i == 2) snprintf(folder, PATH_MAX, STANDARD_FOLDER "/%s", set->name);
+    return i < 3;
+}
+
+static zo_status find_folder(const zo_context *ctx, const image_set *set, const char *data,
+                             char folder[PATH_MAX])
+{
+    char looked[512] = "", path[PATH_MAX];
+    for (int i = 0; candidate(set, data, i, folder); i++) {
+        if (!folder[0]) continue;
+        if (find_file(folder, "train", ZO_IDX_IMAGES, path)) return ZO_OK;
+        size_t used = strlen(looked);
+        snprintf(looked + used, sizeof looked - used, "%s%.160s", used ? ", " : "", folder);
+    }
+    return zo_fail(ctx, ZO_NOT_FOUND, "%s is not there (looked in %s): %s", set->name, looked,
+                   set->remedy);
+}
+
+static zo_status read_one(const zo_context *ctx, const image_set *set, const char *folder,
+                          const char *part, int rank, char path[PATH_MAX], zo_idx *out)
+{
+    if (!find_file(folder, part, rank, path))
+        return zo_fail(ctx, ZO_NOT_FOUND,
+                       "%s/%s-%s-idx%d-ubyte.gz is missing beside the other files: %s", folder,
+                       part, rank == ZO_IDX_IMAGES ? "images" : "labels", rank, set->remedy);
+    return zo_idx_read(ctx, path, rank, out);
+}
+
+static zo_status take_labels(const zo_context *ctx, const char *path, const zo_idx *labels,
+                             int32_t **out)
+{
+    *out = zo_alloc(ctx, (size_t)labels->n * sizeof **out);
+    if (!*out) return ZO_NO_MEMORY;
+    for (int64_t i = 0; i < labels->n; i++) {
+        (*out)[i] = labels->data[i];
+        if (labels->data[i] >= CLASSES)
+            return zo_fail(ctx, ZO_FORMAT,
+                           "%s: label %lld of %lld is %d, where 0 to %d are expected: download the "
+                           "file again",
+                           path, (long long)i + 1, (long long)labels->n, labels->data[i],
+                           CLASSES - 1);
+    }
+    return ZO_OK;
+}
+
+static zo_status read_part(const zo_context *ctx, const image_set *set, const char *folder,
+                           const char *part, zo_idx *images, int32_t **label)
+{
+    char images_path[PATH_MAX], labels_path[PATH_MAX];
+    zo_idx labels = {0};
+    zo_status status = read_one(ctx, set, folder, part, ZO_IDX_IMAGES, images_path, images);
+    if (!status) status = read_one(ctx, set, folder, part, ZO_IDX_LABELS, labels_path, &labels);
+    if (!status && images->n != labels.n)
+        status = zo_fail(ctx, ZO_FORMAT,
+                         "%s holds %lld images, but %s holds %lld labels: download both again",
+                         images_path, (long long)images->n, labels_path, (long long)labels.n);
+    if (!status) status = take_labels(ctx, labels_path, &labels, label);
+    zo_free(ctx, labels.data);
+    return status;
+}
+
+static const char *class_name(const void *set, int i)
+{
+    return ((const image_set *)set)->class_name[i];
+}
+
+static zo_status load_set(const zo_context *ctx, const image_set *set, const char *data, zo_raw *raw)
+{
+    char folder[PATH_MAX];
+    zo_idx train = {0}, test = {0};
+    zo_status status = find_folder(ctx, set, data, folder);
+    if (!status) status = read_part(ctx, set, folder, "train", &train, &raw->label);
+    raw->pixels = train.data;
+    if (!status) status = read_part(ctx, set, folder, "t10k", &test, &raw->label_test);
+    raw->pixels_test = test.data;
+    if (!status && train.inputs != test.inputs)
+        status = zo_fail(ctx, ZO_FORMAT,
+                         "%s: training images have %d pixels and test images %d: the files do not "
+                         "belong together",
+                         folder, train.inputs, test.inputs);
+    if (status) return status;
+    raw->inputs = train.inputs;
+    raw->classes = CLASSES;
+    raw->n = train.n;
+    raw->n_test = test.n;
+    raw->one_scale = true;
+    raw->net = "dense128 relu dense128 relu";
+    raw->class_name = zo_names(ctx, CLASSES, class_name, set);
+    if (!raw->class_name) return ZO_NO_MEMORY;
+    return zo_encoder_images(ctx, train.inputs, CLASSES, raw->class_name, &raw->encoder);
+}
+
+static zo_status load_mnist(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)
+{
+    (void)values;
+    return load_set(ctx, &mnist, def->data, raw);
+}
+
+static zo_status load_fashion(zo_context *ctx, const zo_task_def *def, const void *values,
+                              zo_raw *raw)
+{
+    (void)values;
+    return load_set(ctx, &fashion, def->data, raw);
+}
+
+static const zo_param params[] = {
+    ZO_VALIDATION_ROW(settings),
+    ZO_PARAM_END,
+};
+
+const zo_task_class zo_task_mnist = {
+    .info = {"mnist", "handwritten digits: 60,000 and 10,000 images of 28 x 28, 10 classes",
+             "LeCun, Bottou, Bengio & Haffner 1998", ZO_USES_NOTHING, params},
+    .settings_size = sizeof(settings),
+    .load = load_mnist,
+};
+
+const zo_task_class zo_task_fashion_mnist = {
+    .info = {"fashion-mnist", "clothes: 60,000 and 10,000 images of 28 x 28, 10 classes",
+             "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747", ZO_USES_NOTHING, params},
+    .settings_size = sizeof(settings),
+    .load = load_fashion,
+};
