@@ -130,7 +130,8 @@ static void add_bar(double progress, int width, char *out, size_t room)
     add(out, room, bar);
 }
 
-void cli_progress_line(const zo_report *r, int width, char *out, size_t room)
+/* The live line for a terminal of `width` columns; takes at most width - 1. */
+static void live_line(const zo_report *r, int width, char *out, size_t room)
 {
     static const int levels[] = {BAR | PERCENT | LEFT | LOSS | VALID | SPEED | WORDS,
                                  BAR | PERCENT | LEFT | LOSS | VALID | SPEED,
@@ -170,7 +171,7 @@ static void show(cli_progress *p)
     p->shown = true;
     p->last = cli_seconds();
     if (p->live) {
-        cli_progress_line(&p->latest, cli_width(stderr), line, sizeof line);
+        live_line(&p->latest, cli_width(stderr), line, sizeof line);
         draw(line);
     } else {
         plain_line(&p->latest);

@@ -31,7 +31,4 @@ void cli_progress_wipe(void);
 /* Says on the live line, if there is one, that the run is about to stop. Async-signal-safe. */
 void cli_progress_stopping(void);
 
-/* The live line for a terminal of `width` columns; takes at most width - 1. */
-void cli_progress_line(const zo_report *report, int width, char *out, size_t room);
-
 #endif

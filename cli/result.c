@@ -10,7 +10,7 @@
 
 enum { LABEL_WIDTH = 19 };
 
-const char *cli_uses_gradients(zo_uses uses)
+static const char *uses_gradients(zo_uses uses)
 {
     switch (uses) {
     case ZO_USES_NOTHING:
@@ -88,7 +88,7 @@ void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_ru
     score_rows(&t, r);
     seconds_rows(&t, r);
     row(&t, "forward-equivalents", cli_unit(r->forwards, number));
-    row(&t, "uses gradients", cli_uses_gradients(r->uses));
+    row(&t, "uses gradients", uses_gradients(r->uses));
     if (r->dropped) row(&t, "dropped pairs", cli_count((double)r->dropped, number));
     row(&t, "run", facts->run);
     if (facts->stopped) row(&t, "ended", "stopped by the user");

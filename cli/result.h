@@ -19,7 +19,4 @@ typedef struct cli_run_facts {
 void cli_result_print(FILE *f, int width, const zo_train_result *result, const cli_run_facts *facts);
 json_t *cli_result_json(const zo_train_result *result, const cli_run_facts *facts);
 
-/* "no", "yes", "no (but the loss derivative)", "yes (straight-through)". */
-const char *cli_uses_gradients(zo_uses uses);
-
 #endif

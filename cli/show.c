@@ -151,13 +151,23 @@ static void print_object(const json_t *object, const char *title, int width)
     printf("\n%s\n", title);
     json_object_foreach((json_t *)object, key, value)
     {
-        if (!(text = scalar(value, number)) || !*text || !strcmp(key, "schema")) continue;
+        if (!(text = scalar(value, number)) || !*text || !strcmp(key, "schema") ||
+            !strcmp(key, "event"))
+            continue;
         if (ends_with(key, "accuracy") && json_is_number(value))
             text = cli_percent(json_number_value(value), number);
         char *label = cli_format("  %s", key);
         cli_row(stdout, width, 21, label, text);
         free(label);
     }
+}
+
+/* The last line of metrics.jsonl is the result, unless the run did not end. */
+static const char *last_name(const json_t *reports)
+{
+    const json_t *last = json_array_get(reports, json_array_size(reports) - 1);
+    const char *event = json_string_value(json_object_get(last, "event"));
+    return event && !strcmp(event, "result") ? "result" : "last_report";
 }
 
 static void print_run(const char *run, const json_t *config, const json_t *reports, int width)
@@ -168,7 +178,7 @@ static void print_run(const char *run, const json_t *config, const json_t *repor
     print_object(json_object_get(config, "settings"), "settings", width);
     print_object(json_object_get(config, "task_settings"), "settings of the task", width);
     if (n)
-        print_object(json_array_get(reports, n - 1), "last report", width);
+        print_object(json_array_get(reports, n - 1), last_name(reports), width);
     else
         printf("\nno reports yet\n");
 }
@@ -220,7 +230,7 @@ static int print_run_json(const char *run, json_t *config, json_t *reports, cons
     cli_json_text(json, "run", run);
     json_object_set(json, "config", config);
     cli_json_int(json, "reports", (long long)n);
-    if (n) json_object_set(json, "last_report", json_array_get(reports, n - 1));
+    if (n) json_object_set(json, last_name(reports), json_array_get(reports, n - 1));
     if (net) add_net(json, net);
     return cli_json_print(stdout, json) ? CLI_DONE : CLI_FAILED;
 }

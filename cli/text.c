@@ -25,12 +25,6 @@ bool cli_can_move(FILE *f)
     return isatty(fileno(f)) && term && *term && strcmp(term, "dumb") != 0;
 }
 
-bool cli_can_colour(FILE *f)
-{
-    const char *no = getenv("NO_COLOR");
-    return cli_can_move(f) && !(no && *no);
-}
-
 int cli_columns(const char *text)
 {
     int n = 0;

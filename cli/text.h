@@ -11,10 +11,8 @@ enum { CLI_NUMBER = 40 };
 
 /* Columns of the terminal behind `f`, at least 20; 100 where there is none. */
 int cli_width(FILE *f);
-/* Whether cursor moves may be written to `f`: a terminal, and not a dumb one. */
+/* Whether cursor moves may be written to `f`: a terminal, and not a dumb one. Colours are not used. */
 bool cli_can_move(FILE *f);
-/* Whether colours may be: the same, and NO_COLOR is not set. */
-bool cli_can_colour(FILE *f);
 
 /* Prints `text` broken at spaces, further lines indented, and a line end; the cursor stands at column
  * `indent`. */

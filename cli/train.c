@@ -106,6 +106,7 @@ static zo_status learn(training *t)
     zo_train_def def = zo_train_default_def();
     def.task = t->task;
     def.init = t->init;
+    def.init_path = t->plan.o.init;
     def.net = o->net;
     def.method = o->method;
     def.settings = (const char *const *)t->plan.settings.items;

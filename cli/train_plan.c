@@ -69,17 +69,26 @@ static const char *chosen(const train_options *o, const struct choice *c)
 
 /* ---- command line over file ---- */
 
-/* Drops settings that a run recorded for a class that is no longer used. */
-static void forget(cli_list *settings, const struct choice *c, const char *now)
+static void remove_settings_of(const zo_class_info *of, cli_list *settings)
 {
-    const char *before = cli_list_get(settings, c->key);
-    if (!before || !strcmp(before, now)) return;
-    const zo_class_info *old = zo_class_find(c->kind, before);
     for (int i = settings->n - 1; i >= 0; i--) {
         char *key = cli_format("%.*s", (int)strcspn(settings->items[i], "="), settings->items[i]);
-        if (cli_class_has(old, key) || !strcmp(key, c->key)) cli_list_remove(settings, i);
+        if (cli_class_has(of, key)) cli_list_remove(settings, i);
         free(key);
     }
+}
+
+/* Drops settings that a run recorded for a class that is no longer used; those of the rule too when
+ * the estimator changes, as its default step size depends on it. */
+static void forget(cli_list *settings, const struct choice *c, const char *now)
+{
+    const char *before = cli_list_get(settings, c->key), *rule = cli_list_get(settings, "rule");
+    if (!before || !strcmp(before, now)) return;
+    bool estimator = !strcmp(c->key, "estimator");
+    const zo_class_info *old = zo_class_find(c->kind, before);
+    const zo_class_info *old_rule = estimator && rule ? zo_class_find("rules", rule) : NULL;
+    remove_settings_of(old, settings);
+    remove_settings_of(old_rule, settings);
 }
 
 /* The file's "nodes:adam" becomes two settings, so that --rule can change one of them. */

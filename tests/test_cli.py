@@ -235,6 +235,13 @@ class Train(Command):
         self.good(*BLOBS, "--out", "run", "--quiet")
         self.bad(*BLOBS, "--out", "run", "--quiet", status=1, says="run")
 
+    def test_runs_at_once_get_folders_of_their_own(self):
+        words = [str(support.ZEROTH), *BLOBS, "--quiet", "--json"]
+        children = [subprocess.Popen(words, cwd=self.folder, stdout=subprocess.PIPE, text=True,
+                                     env=self.environment()) for _ in range(4)]
+        runs = [json.loads(child.communicate(timeout=LIMIT)[0])["run"] for child in children]
+        self.assertEqual(len(set(runs)), 4, runs)
+
     def test_init(self):
         self.good(*BLOBS, "--out", "a", "--quiet")
         words = ["train", "blobs", "--set", "classes=3", *TINY[:4], "--quiet"]
@@ -245,6 +252,24 @@ class Train(Command):
     def test_spirals(self):
         got = self.result("train", "spirals", "--set", "n=300", "--epochs", "1", "--quiet")
         self.assertEqual(got["task"], "spirals")
+
+    def test_regression(self):
+        words = ["train", "plane", "--set", "n=200", "--epochs", "2", "--quiet"]
+        got = self.result(*words)
+        self.assertIn("test_loss", got)
+        self.assertFalse({"test_accuracy", "validation_accuracy"} & set(got))
+        self.assertRegex(self.good(*words).stdout, r"(?m)^test loss +\d")
+        self.bad(*words, "--target", "0.9", status=2, says="target")
+        self.bad(*words, "--loss", "cross-entropy", status=2, says="squared-error")
+        self.write("t.csv", "a,b\n" + "".join(f"{i / 7},{i / 3}\n" for i in range(40)))
+        self.good("train", "t.csv", "--label", "b", "--set", "kind=regression", "--epochs", "1",
+                  "--out", "line", "--quiet")
+        rows = self.good("predict", "line", "t.csv").stdout.split()
+        self.assertEqual(len([float(row) for row in rows]), 40)
+        got = json.loads(self.good("predict", "line", "t.csv", "--json").stdout)
+        for a, b in zip(got["predictions"], rows):
+            self.assertAlmostEqual(a, float(b), delta=1e-6 * (1 + abs(a)))
+        self.bad("predict", "line", "t.csv", "--probabilities", status=2, says="numbers")
 
     def test_plain_progress(self):
         done = self.good("train", "blobs", "--set", "n=300", "--seconds", "1")
@@ -363,7 +388,7 @@ class BadInput(Command):
                 ({"train_images": gzip.compress(good)[:-2000]}, "train-images"),
                 ({"train_images": good[:-1]}, "train-images"),
                 ({"train_images": b""}, "train-images"),
-                ({"train_images": struct.pack(">IIII", 0x999, 40, 28, 28) + self.images}, "magic"),
+                ({"train_images": struct.pack(">IIII", 0x999, 40, 28, 28) + self.images}, "999"),
                 ({"train_images": struct.pack(">IIII", 0x803, 0, 28, 28)}, "train-images"),
                 ({"train_images": struct.pack(">IIII", 0x803, 2**31, 2**15, 2**15)}, "train-images"),
                 ({"t10k_images": good[:3]}, "t10k-images"),
@@ -381,7 +406,7 @@ class BadInput(Command):
                 (head + rows + "1,2,x,4\n", "kind", "42", (1,)),
                 (head + rows + "nan,2,x\n", "kind", "42", (1,)),
                 (head + rows + ",2,x\n", "kind", "42", (1,)),
-                (head + "1,2,x\n" * 30, "kind", "class", (1,)),
+                (head + "1,2,x\n" * 30, "kind", "same value", (1,)),
                 (head + rows, "knid", "kind", (1, 2)),
                 (head, "kind", "", (1,)), ("", "kind", "", (1,)),
                 (head + rows, None, "label", (1, 2))):
@@ -613,7 +638,16 @@ class Show(Command):
         sets = {entry["name"]: entry["available"] for entry in got["kernel_sets"]}
         self.assertTrue(sets["ref"])
         self.assertTrue(sets[got["kernels"]])
-        self.assertEqual({entry["name"] for entry in got["data"]} & {"mnist"}, {"mnist"})
+        (self.folder / "data/mnist").mkdir(parents=True)
+        for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3"):
+            self.write(f"data/mnist/{name}-ubyte.gz", "")
+        for last, found in (("data/mnist/else", False), ("data/mnist/t10k-labels-idx1-ubyte", True)):
+            self.write(last, "")
+            for folder in ("data", "data/mnist"):
+                got = json.loads(self.good("doctor", "--json", "--data", folder).stdout)
+                entry = {entry["name"]: entry for entry in got["data"]}["mnist"]
+                if found or not entry.get("folder", "").startswith("/usr"):
+                    self.assertEqual(entry["found"], found)
         self.assertRegex(self.good("doctor").stdout, r"GFLOP/s")
 
 

@@ -36,6 +36,7 @@ typedef void (*zo_report_fn)(void *user, const zo_report *report);
 typedef struct zo_train_def {
     const zo_task *task; /**< required; borrowed for the call */
     const zo_net *init;  /**< start from this network; NULL: make one of `net` */
+    const char *init_path; /**< where `init` came from, for config.json; NULL: not recorded */
     const char *net;     /**< net spec; NULL: the task's own */
     const char *method; /**< as in zo_trainer_def; NULL: the default, which uses forward passes only */
     const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */

@@ -141,7 +141,8 @@ zo_status zo_file_write(const zo_context *ctx, const char *path, const void *dat
 
 zo_status zo_lines_open(const zo_context *ctx, const char *path, int *fd)
 {
-    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    *fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+    if (*fd < 0 && errno == EEXIST) return zo_fail(ctx, ZO_EXISTS, "%s: is there already", path);
     return *fd < 0 ? io_error(ctx, "write it", path, errno) : ZO_OK;
 }
 

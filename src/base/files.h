@@ -12,7 +12,7 @@ zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, cha
 /* Writes a file that appears whole or not at all: temporary neighbour, fsync, rename, fsync of the folder. Errors: IO. */
 zo_status zo_file_write(const zo_context *ctx, const char *path, const void *data, size_t size);
 
-/* Opens a file for appended lines. Errors: IO. */
+/* Makes a new file for appended lines. Errors: EXISTS, IO. */
 zo_status zo_lines_open(const zo_context *ctx, const char *path, int *fd);
 /* Appends `size` bytes, all of them or an error. */
 zo_status zo_lines_add(const zo_context *ctx, const char *path, int fd, const void *data,

@@ -95,12 +95,20 @@ static void direction(void *st, const double *results, int64_t tile, int worker)
     zo_trace_direction(&s->trace, s->update, tile, worker);
 }
 
+static void pack_stage(void *arg, int64_t stage, int worker)
+{
+    (void)worker;
+    state *s = arg;
+    const zo_net *net = s->trace.l->net;
+    if (stage) zo_backward_pack(net, net->params, s->image, (int)stage); /* nothing goes back through the first */
+}
+
 static zo_job job(void *st, const zo_update *update)
 {
     state *s = st;
     const zo_learner *l = s->trace.l;
     s->update = update;
-    for (int i = 0; i < l->net->stages; i++) zo_backward_pack(l->net, l->net->params, s->image, i);
+    zo_parallel(l->ctx, l->net->stages, pack_stage, s);
     return (zo_job){
         s,        (l->batch + ZO_ITEM - 1) / ZO_ITEM, ZO_ITEM, evaluate,
         check,    zo_trace_parts(&s->trace),          settle,  zo_trace_tiles(&s->trace),

@@ -6,6 +6,7 @@
  *             next layer is updated and not computed again; a unit whose activation does not change costs nothing.
  * The direction of the layer is then e^T x / batch. Every number is a difference of the true loss; no error is chained from layer to layer.
  */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -200,10 +201,10 @@ static void complete_hidden(const state *s, chunk *c, int i, size_t b, float mov
     move_all(s, c, i, b, move);
     for (int32_t j = 0; j < st->outputs; j++) {
         float change = c->row[j] - h[j];
-        if (change == 0) continue; /* the loss cannot change: it stays the clean one */
         c->move[c->n] = (zo_move){(int32_t)b, j, change};
         c->example[c->n] = (int32_t)b;
-        c->to[c->n++] = to + j;
+        c->to[c->n] = to + j;
+        c->n += change != 0; /* else the loss cannot change and stays the clean one; no branch: it could not be foreseen */
         if (c->n == CHUNK) run_moves(s, c, i);
     }
 }
@@ -330,9 +331,10 @@ static int64_t copy_pairs(const site *p, chunk *c, const double *plus)
 {
     int64_t dropped = 0;
     for (size_t i = 0; i < p->count; i++) {
-        bool good = isfinite(plus[i]) && isfinite(plus[p->count + i]);
-        c->plus[i] = good ? plus[i] : 0;
-        c->minus[i] = good ? plus[p->count + i] : 0;
+        double a = plus[i], b = plus[p->count + i];
+        bool good = fabs(a) <= DBL_MAX && fabs(b) <= DBL_MAX;
+        c->plus[i] = good ? a : 0;
+        c->minus[i] = good ? b : 0;
         dropped += !good;
     }
     return dropped;

@@ -65,8 +65,9 @@ static json_t *config_of(const zo_train_def *def, const zo_trainer *t, bool *fai
     zo_json_set(o, "task", json_incref(name), failed);
     if (json_is_string(data)) zo_json_set(o, "data", json_incref(data), failed);
     zo_json_set(o, "method", json_string(t->class->info.name), failed);
-    zo_json_set(o, "net", json_string(zo_net_spec(zo_trainer_net(t))), failed);
+    if (!def->init_path) zo_json_set(o, "net", json_string(zo_net_spec(zo_trainer_net(t))), failed);
     zo_json_set(o, "seed", json_string(seed), failed);
+    if (def->init_path) zo_json_set(o, "init", json_string(def->init_path), failed);
     set_positive(o, "seconds", def->seconds, failed);
     set_positive(o, "epochs", def->epochs, failed);
     set_positive(o, "forwards", def->forwards, failed);
@@ -104,19 +105,21 @@ zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
 {
     *r = (zo_record){.ctx = ctx, .fd = -1};
     if (!def->out) return ZO_OK;
-    bool made = access(def->out, F_OK) != 0;
-    zo_status status = zo_folder_make(ctx, def->out);
-    if (status) return status;
     r->config = zo_path_join(ctx, def->out, "config.json");
     r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
     r->model = zo_path_join(ctx, def->out, "model.safetensors");
     if (!r->config || !r->metrics || !r->model) return ZO_NO_MEMORY;
-    if (access(r->config, F_OK) == 0 || access(r->model, F_OK) == 0) {
+    bool made = access(def->out, F_OK) != 0;
+    zo_status status = zo_folder_make(ctx, def->out);
+    if (status) return status;
+    /* metrics.jsonl is made anew or not at all: of two runs that want the folder, one gets it. */
+    bool taken = access(r->config, F_OK) == 0 || access(r->model, F_OK) == 0;
+    status = taken ? ZO_EXISTS : zo_lines_open(ctx, r->metrics, &r->fd);
+    if (status == ZO_EXISTS) {
         return zo_fail(ctx, ZO_EXISTS,
                        "%s: holds a run already; choose another folder, or remove it", def->out);
     }
-    status = write_config(r, def, trainer);
-    if (!status) status = zo_lines_open(ctx, r->metrics, &r->fd);
+    if (!status) status = write_config(r, def, trainer);
     return status ? undo(r, def->out, made, status) : ZO_OK;
 }
 

@@ -1,5 +1,6 @@
 #include "task/csv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct parser {
@@ -43,6 +44,14 @@ const char *zo_csv_shown(const char *cell, char out[ZO_SHOWN_MAX])
         out[i] = (unsigned char)cell[i] < ' ' || cell[i] == 0x7f ? ' ' : cell[i];
     strcpy(out + n, cut ? "..." : "");
     return out;
+}
+
+const char *zo_csv_name(const zo_csv *csv, int column, char room[32])
+{
+    const char *cell = zo_csv_cell(csv, 0, column);
+    if (*cell) return cell;
+    snprintf(room, 32, "column%d", column + 1);
+    return room;
 }
 
 bool zo_csv_missing(const char *cell)
@@ -192,10 +201,10 @@ static bool next_row(parser *p)
 static zo_status ragged(const parser *p, const zo_csv *out, int fields)
 {
     return zo_fail(p->ctx, ZO_FORMAT,
-                   "%s: line %lld has %d fields, where line %lld has %d: check its separators and "
+                   "%s: line %lld has %d field%s, where line %lld has %d: check its separators and "
                    "quotes",
-                   p->where, (long long)out->line[out->rows], fields, (long long)out->line[0],
-                   out->columns);
+                   p->where, (long long)out->line[out->rows], fields, fields == 1 ? "" : "s",
+                   (long long)out->line[0], out->columns);
 }
 
 /* Reads one row to the end of out->cell. */

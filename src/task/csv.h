@@ -31,6 +31,9 @@ static inline const char *zo_csv_cell(const zo_csv *csv, int64_t row, int column
     return csv->cell[row * csv->columns + column];
 }
 
+/* What row 0 calls a column; "column3" where it has no name for the third. */
+const char *zo_csv_name(const zo_csv *csv, int column, char room[32]);
+
 /* Whether a cell stands for "not known": empty, ?, NA, N/A, NaN, null, None. */
 bool zo_csv_missing(const char *cell);
 

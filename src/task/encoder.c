@@ -184,9 +184,10 @@ static bool names_a_column(const zo_encoder *e, const int *place)
 
 static int find_header(const zo_csv *csv, const char *name, int guess)
 {
-    if (guess < csv->columns && !strcmp(zo_csv_cell(csv, 0, guess), name)) return guess;
+    char room[32];
+    if (guess < csv->columns && !strcmp(zo_csv_name(csv, guess, room), name)) return guess;
     for (int i = 0; i < csv->columns; i++) {
-        if (!strcmp(zo_csv_cell(csv, 0, i), name)) return i;
+        if (!strcmp(zo_csv_name(csv, i, room), name)) return i;
     }
     return -1;
 }

@@ -44,8 +44,7 @@ static bool guess_header(const zo_survey *s)
 static const char *column_name(const void *of, int i)
 {
     zo_survey *s = (zo_survey *)of;
-    const char *cell = s->first ? zo_csv_cell(&s->csv, 0, i) : "";
-    if (*cell) return cell;
+    if (s->first) return zo_csv_name(&s->csv, i, s->scratch);
     snprintf(s->scratch, sizeof s->scratch, "column%d", i + 1);
     return s->scratch;
 }
@@ -100,12 +99,13 @@ static zo_status find_column(const zo_survey *s, const char *word, int *out)
     for (*out = 0; *out < s->csv.columns; (*out)++) {
         if (!strcmp(s->name[*out], word)) return ZO_OK;
     }
-    if (zo_read_int(word, &number) && number >= 1 && number <= s->csv.columns) {
+    bool place = zo_read_int(word, &number);
+    if (place && number >= 1 && number <= s->csv.columns) {
         *out = (int)number - 1;
         return ZO_OK;
     }
     list_names(s, names, sizeof names);
-    const char *near = zo_nearest(word, name_at, s);
+    const char *near = place ? NULL : zo_nearest(word, name_at, s);
     if (near)
         return zo_fail(s->ctx, ZO_USAGE,
                        "%s: there is no column \"%s\": did you mean \"%s\"? (the columns are: %s)",
