@@ -495,7 +495,7 @@ static void blobs_have_their_error(void **state)
 
 static void spirals_lie_on_their_arms(void **state)
 {
-    const char *settings[] = {"arms=3", "n=3000", "noise=0", "turns=2", NULL};
+    const char *settings[] = {"arms=3", "n=3000", "spread=0", "turns=2", NULL};
     zo_raw raw = raw_of("spirals", settings);
     (void)state;
     for (int i = 0; i < 3000; i++) {
@@ -510,7 +510,7 @@ static void spirals_lie_on_their_arms(void **state)
 static void xor_is_parity(void **state)
 {
     const char *clean[] = {"bits=5", "n=2000", NULL};
-    const char *noisy[] = {"bits=5", "n=40000", "noise=0.1", NULL};
+    const char *noisy[] = {"bits=5", "n=40000", "flip=0.1", NULL};
     (void)state;
     for (int k = 0; k < 2; k++) {
         zo_raw raw = raw_of("xor", k ? noisy : clean);
@@ -530,7 +530,7 @@ static void xor_is_parity(void **state)
 
 static void a_plane_is_flat(void **state)
 {
-    const char *settings[] = {"inputs=3", "n=40000", "noise=0.5", NULL};
+    const char *settings[] = {"inputs=3", "n=40000", "spread=0.5", NULL};
     zo_raw raw = raw_of("plane", settings);
     double squares = 0, sum = 0;
     (void)state;

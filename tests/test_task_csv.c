@@ -118,6 +118,7 @@ static void refuses_what_is_no_table(void **state)
     refuse_text("a,b\n1,2\n3,4,5\n", 14, "line 3 has 3 fields", "line 1 has 2");
     refuse_text("a,b\n\n1\n", 7, "line 3 has 1 field,", "line 1 has 2");
     refuse_text("a,b\n\"x\ny\",2\n1\n", 14, "line 4 has 1 field,", "");
+    refuse_text("a,b\r\"x\ry\r\nz\",2\r1\r", 17, "line 5 has 1 field,", "");
     refuse_text("a,b\n1,\"2\n3,4\n", 13, "line 2", "never closed");
     refuse_text("a,b\n1,\"2\"x\n", 11, "line 2", "closing quote");
     refuse_text("a,b\n1,2\n3,\0\n", 12, "line 3", "0x00");
@@ -329,30 +330,72 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median is that of the training rows, computed here a second time. */
+static zo_raw load_seeded(const char *text, uint64_t seed, const zo_table_settings *s)
+{
+    char *bytes = copy_of(text);
+    zo_raw raw = {0};
+    assert_int_equal(zo_table_load(ctx, "t.csv", bytes, strlen(text), seed, s, &raw), ZO_OK);
+    free(bytes);
+    return raw;
+}
+
+static float median_of(const float *value, const uint8_t *part, int n)
+{
+    float known[16];
+    size_t m = 0;
+    for (int i = 0; i < n; i++) {
+        if ((!part || part[i] == ZO_TRAIN) && !isnan(value[i])) known[m++] = value[i];
+    }
+    qsort(known, m, sizeof *known, by_value);
+    return (known[(m - 1) / 2] + known[m / 2]) / 2;
+}
+
+/* The median is that of the training rows, computed here a second time; it is not that of all rows. */
 static void missing_values_are_imputed(void **state)
 {
     static const float w[] = {1, 2, NAN, 4, NAN, 6, 7, 8, 9, 10, NAN, 12, 13, 14};
     zo_table_settings s = settings_for("y");
     uint8_t part[14];
-    float known[14];
-    size_t n = 0;
+    int differ = 0;
     (void)state;
     s.missing = 1;
-    zo_raw raw = must_load(gaps, &s);
-    assert_int_equal(zo_split_parts(ctx, 1, s.validation, s.test, raw.classes, raw.label, 14, part),
-                     ZO_OK);
-    for (int i = 0; i < 14; i++) {
-        if (part[i] == ZO_TRAIN && !isnan(w[i])) known[n++] = w[i];
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        zo_raw raw = load_seeded(gaps, seed, &s);
+        assert_int_equal(zo_split_parts(ctx, seed, s.validation, s.test, 2, raw.label, 14, part),
+                         ZO_OK);
+        float median = median_of(w, part, 14);
+        differ += median != median_of(w, NULL, 14);
+        for (int i = 0; i < 14; i++)
+            assert_true(raw.x[i * raw.inputs] == (isnan(w[i]) ? median : w[i]));
+        zo_raw_free(ctx, &raw);
     }
-    qsort(known, n, sizeof *known, by_value);
-    float median = (known[(n - 1) / 2] + known[n / 2]) / 2;
+    assert_true(differ > 0);
+
+    zo_raw raw = must_load(gaps, &s);
     assert_int_equal(raw.inputs, 4); /* w, "", a, b */
-    for (int i = 0; i < 14; i++) assert_true(raw.x[4 * i] == (isnan(w[i]) ? median : w[i]));
     assert_true(raw.x[4 * 1 + 1] == 1 && raw.x[4 * 1 + 2] == 0 && raw.x[4 * 1 + 3] == 0);
     assert_true(raw.x[4 * 5 + 1] == 1);
     assert_true(raw.x[4 * 6 + 1] == 0 && raw.x[4 * 6 + 2] == 1);
     zo_raw_free(ctx, &raw);
+}
+
+/* A category that only a held-out row has is not known: "rare" stands in row 0. */
+static void categories_are_those_of_training(void **state)
+{
+    zo_table_settings s = settings_for("y");
+    uint8_t part[21];
+    int held_out = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        zo_raw raw = load_seeded("c,y\nrare,0\n" TEN("a,0\nb,1\n"), seed, &s);
+        assert_int_equal(zo_split_parts(ctx, seed, s.validation, s.test, 2, raw.label, 21, part),
+                         ZO_OK);
+        held_out += part[0] != ZO_TRAIN;
+        assert_int_equal(raw.inputs, part[0] == ZO_TRAIN ? 3 : 2);
+        if (part[0] != ZO_TRAIN) assert_true(raw.x[0] == 0 && raw.x[1] == 0);
+        zo_raw_free(ctx, &raw);
+    }
+    assert_true(held_out > 0 && held_out < 10);
 }
 
 /* ---- what is refused ---- */
@@ -749,6 +792,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_do_not_depend_on_the_locale, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_values_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_values_are_imputed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(categories_are_those_of_training, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_fault_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_categories, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stray_word_is_noticed, set_up, tear_down),

@@ -194,7 +194,7 @@ static void survives_lack_of_memory(void **state)
 static void histogram(const zo_task *task, zo_part first, zo_part last, int count[10])
 {
     memset(count, 0, 10 * sizeof *count);
-    for (int p = first; p <= (int)last; p++) {
+    for (int p = (int)first; p <= (int)last; p++) {
         for (int64_t i = 0; i < task->part[p].n; i++) count[task->part[p].label[i]]++;
     }
 }

@@ -6,7 +6,8 @@
  * sigmoid, gelu, step, sign) acts on the layer before it. `zeroth list layers` names them all.
  *
  * A network also holds an input shift and scale per feature: zo_net_forward() takes raw features and applies
- * (x - shift) * scale first, so that a saved model needs nothing but itself.
+ * (x - shift) * scale first, so that a saved model needs nothing but itself. A network of a regression likewise holds a shift and
+ * scale per output, so that it answers in the targets' own units.
  */
 #ifndef ZEROTH_NET_H
 #define ZEROTH_NET_H
@@ -44,7 +45,7 @@ ZO_API zo_status zo_net_copy(const zo_net *net, zo_net **out);
 ZO_API zo_status zo_net_load(zo_context *ctx, const char *path, zo_net **out);
 
 /** Writes tensors "N.weight" [inputs][units], "N.bias" [units] (N: place of the layer in the spec, from 0),
- *  "input.shift", "input.scale", with the spec and the notes in the file's metadata. The file appears whole or
+ *  "input.shift", "input.scale" and, where they do something, "output.shift", "output.scale", with the spec and the notes in the file's metadata. The file appears whole or
  *  not at all. Errors: IO (with path and reason), NO_MEMORY. */
 ZO_API zo_status zo_net_save(const zo_net *net, const char *path);
 
@@ -96,6 +97,10 @@ ZO_API zo_status zo_net_segment(zo_net *net, int index, zo_segment *out);
 
 /** Sets the input transform: shift[inputs], scale[inputs], copied; NULL: zeros, ones. Errors: USAGE on non-finite. */
 ZO_API zo_status zo_net_set_input(zo_net *net, const float *shift, const float *scale);
+
+/** Sets the output transform of a regression: zo_net_forward() gives outputs * scale + shift; [outputs] each, copied;
+ *  NULL: zeros, ones. Errors: USAGE on non-finite. */
+ZO_API zo_status zo_net_set_output(zo_net *net, const float *shift, const float *scale);
 
 /** Attaches a text to the model file under `key` (metadata). value NULL removes it. Errors: USAGE (reserved or
  *  empty key), NO_MEMORY. */

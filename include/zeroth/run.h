@@ -3,6 +3,9 @@
  *     config.json         everything needed to repeat it
  *     metrics.jsonl       one object per report; the last one is the result
  *     model.safetensors   the network, best on validation
+ *
+ * The losses of a regression are half the sum of squared errors of standardised targets: 0.5 for each target is what
+ * predicting the mean gives, whatever the unit.
  */
 #ifndef ZEROTH_RUN_H
 #define ZEROTH_RUN_H
@@ -34,10 +37,10 @@ typedef void (*zo_report_fn)(void *user, const zo_report *report);
 
 /** Start from zo_train_default_def() and change fields. */
 typedef struct zo_train_def {
-    const zo_task *task; /**< required; borrowed for the call */
-    const zo_net *init;  /**< start from this network; NULL: make one of `net` */
+    const zo_task *task;   /**< required; borrowed for the call */
+    const zo_net *init;    /**< start from this network; NULL: make one of `net` */
     const char *init_path; /**< where `init` came from, for config.json; NULL: not recorded */
-    const char *net;     /**< net spec; NULL: the task's own */
+    const char *net;       /**< net spec; NULL: the task's own */
     const char *method; /**< as in zo_trainer_def; NULL: the default, which uses forward passes only */
     const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */
     zo_loss_fn loss;             /**< a loss of your own, or NULL */

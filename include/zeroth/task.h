@@ -44,9 +44,9 @@ typedef struct zo_data_def {
     const float *x_test;       /**< [n_test][inputs] */
     const int32_t *label_test; /**< [n_test] */
     const float *target_test;  /**< [n_test][targets] */
-    bool standardise;          /**< give each feature mean 0 and deviation 1 on the training part */
-    double validation;         /**< share of n held out for validation, > 0 and <= 0.5 */
-    uint64_t seed;             /**< decides the split */
+    bool standardise; /**< give each feature, and each target of a regression, mean 0 and deviation 1 on the training part */
+    double validation; /**< share of n held out for validation, > 0 and <= 0.5 */
+    uint64_t seed;     /**< decides the split */
 } zo_data_def;
 
 /** Zero but standardise = true and validation = 1/12. */

@@ -50,9 +50,9 @@ ZO_API void zo_trainer_destroy(zo_trainer *trainer);
 typedef struct zo_step_info {
     int64_t step;     /**< steps done so far, this one included */
     int64_t examples; /**< examples seen by this step */
-    double loss; /**< mean loss of the unperturbed network on the batch (base member for population methods) */
+    double loss; /**< mean of the finite losses of the unperturbed network on the batch (base member for population methods) */
     double cost;     /**< multiply-adds of this step: passes, direction and rule */
-    int64_t dropped; /**< pairs dropped in this step because a loss was not finite */
+    int64_t dropped; /**< pairs, or whole examples, left out of this step because a loss was not finite */
 } zo_step_info;
 
 /** One bounded step. `progress` in [0, 1] is the share of the budget spent; schedules depend on it and on nothing

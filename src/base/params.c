@@ -276,7 +276,7 @@ bool zo_read_int(const char *text, int64_t *out)
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
-    if (end == text || *end || errno || *text == ' ') return false;
+    if (end == text || *end || errno || !strchr("+-0123456789", *text)) return false;
     *out = v;
     return true;
 }
@@ -303,24 +303,23 @@ bool zo_read_real(const char *text, size_t length, double *out)
     if (!length || length >= sizeof copy) return false;
     memcpy(copy, text, length);
     copy[length] = 0;
-    if (!strchr("+-.0123456789niNI", copy[0]) || strpbrk(copy, "xXpP")) return false;
+    if (!strchr("+-.0123456789niNI", copy[0]) || strpbrk(copy, "xXpP(")) return false;
     double v = strtod_l(copy, &end, c_locale());
-    if (end == copy || *end) return false;
+    if (end != copy + length) return false;
     *out = v;
     return true;
 }
 
 void zo_write_real(double value, char *out, size_t room)
 {
+    if (isnan(value)) { /* printf() would show its sign */
+        snprintf(out, room, "nan");
+        return;
+    }
     locale_t before = uselocale(c_locale()); /* this thread only, and put back */
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(out, room, "%.*g", digits, value);
-        if (digits < 15) {
-            double back = strtod_l(out, NULL, c_locale());
-            if (back == value || isnan(value)) break;
-        } else if (strtod_l(out, NULL, c_locale()) == value) {
-            break;
-        }
+        if (strtod_l(out, NULL, c_locale()) == value) break;
     }
     uselocale(before);
 }

@@ -167,6 +167,8 @@ void zo_pool_destroy(struct zo_pool *p)
         pthread_cond_broadcast(&p->work);
         pthread_mutex_unlock(&p->lock);
         for (int i = 0; i < p->started; i++) pthread_join(p->thread[i], NULL);
+    } else if (p->owner) {
+        init_locks(p); /* a child after fork: the threads that sleep on this condition are not here */
     }
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);

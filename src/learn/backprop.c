@@ -62,6 +62,10 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
                                     l->target ? l->target + first * outputs : NULL, outputs);
     for (size_t i = 0; i < m * ld; i++) last[i] *= mean;
     zo_backward(net, s->image, m, z, e);
+    for (size_t i = 0; i < m; i++) { /* left out, as the estimators do */
+        for (int k = 0; k < net->stages && !isfinite(loss[i]); k++)
+            memset(e[k] + i * net->stage[k].ld_out, 0, net->stage[k].ld_out * sizeof(float));
+    }
 }
 
 static void evaluate(void *st, int64_t first, int64_t n, double *results, int worker)
@@ -100,7 +104,9 @@ static void pack_stage(void *arg, int64_t stage, int worker)
     (void)worker;
     state *s = arg;
     const zo_net *net = s->trace.l->net;
-    if (stage) zo_backward_pack(net, net->params, s->image, (int)stage); /* nothing goes back through the first */
+    if (stage)
+        zo_backward_pack(net, net->params, s->image,
+                         (int)stage); /* nothing goes back through the first */
 }
 
 static zo_job job(void *st, const zo_update *update)
@@ -119,9 +125,7 @@ static void report(const void *st, const double *results, zo_step_info *out)
 {
     const state *s = st;
     const zo_learner *l = s->trace.l;
-    out->loss = 0;
-    for (int i = 0; i < l->batch; i++) out->loss += results[i];
-    out->loss /= l->batch;
+    out->loss = zo_learner_mean(results, 1, l->batch, &out->dropped);
     /* the backward pass multiplies by the weights of all but the first stage once more */
     out->cost = zo_trace_cost(&s->trace) + l->batch * zo_net_tail_cost(l->net, 1);
 }

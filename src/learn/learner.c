@@ -1,5 +1,7 @@
 #include "learn/learner.h"
 
+#include <math.h>
+
 void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t m,
                        const int32_t *label, const float *target)
 {
@@ -9,6 +11,20 @@ void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t 
         l->loss_fn(l->loss_user, (int)m, net->outputs, y, (int)ld, label, target, loss);
     else
         l->k->loss[l->loss->kind](loss, y, ld, m, n, label, target, n);
+}
+
+double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out)
+{
+    double sum = 0;
+    *left_out = 0;
+    for (int i = 0; i < n; i++) {
+        double x = loss[(size_t)i * stride];
+        if (isfinite(x))
+            sum += x;
+        else
+            ++*left_out;
+    }
+    return *left_out < n ? sum / (double)(n - *left_out) : NAN;
 }
 
 void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n)

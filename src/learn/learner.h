@@ -41,6 +41,9 @@ typedef struct zo_learner {
 void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t m,
                        const int32_t *label, const float *target);
 
+/* The mean of the finite ones among n losses that lie `stride` apart; NaN if there is none. *left_out receives how many are not. */
+double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out);
+
 /* Turns a direction into a step. One file each. */
 typedef struct zo_rule_class {
     zo_class_info info;

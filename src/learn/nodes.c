@@ -204,7 +204,9 @@ static void complete_hidden(const state *s, chunk *c, int i, size_t b, float mov
         c->move[c->n] = (zo_move){(int32_t)b, j, change};
         c->example[c->n] = (int32_t)b;
         c->to[c->n] = to + j;
-        c->n += change != 0; /* else the loss cannot change and stays the clean one; no branch: it could not be foreseen */
+        c->n +=
+            change !=
+            0; /* else the loss cannot change and stays the clean one; no branch: it could not be foreseen */
         if (c->n == CHUNK) run_moves(s, c, i);
     }
 }
@@ -326,13 +328,15 @@ static zo_status check(void *st, const double *results)
                    "no loss of the batch is finite any more; try a smaller lr or sigma");
 }
 
-/* Copies the pairs of an example to the worker's scratch; a pair with a loss that is not finite becomes no difference at all. */
-static int64_t copy_pairs(const site *p, chunk *c, const double *plus)
+/* Copies the pairs of an example to the worker's scratch; a pair with a loss that is not finite becomes no difference at all, and so do
+ * all pairs of an example whose clean loss is not finite. */
+static int64_t copy_pairs(const site *p, chunk *c, const double *plus, double clean)
 {
     int64_t dropped = 0;
+    bool any = fabs(clean) <= DBL_MAX;
     for (size_t i = 0; i < p->count; i++) {
         double a = plus[i], b = plus[p->count + i];
-        bool good = fabs(a) <= DBL_MAX && fabs(b) <= DBL_MAX;
+        bool good = any && fabs(a) <= DBL_MAX && fabs(b) <= DBL_MAX;
         c->plus[i] = good ? a : 0;
         c->minus[i] = good ? b : 0;
         dropped += !good;
@@ -355,7 +359,8 @@ static void settle(void *st, const double *results, int64_t part, int worker)
     s->dropped[part] = 0;
     for (size_t b = first; b < first + m; b++) {
         float *e = s->trace.e[i] + b * stage->ld_out;
-        s->dropped[part] += copy_pairs(p, c, results + b * s->numbers + p->results);
+        s->dropped[part] +=
+            copy_pairs(p, c, results + b * s->numbers + p->results, results[b * s->numbers]);
         zo_shape((zo_shaping)s->set.shaping, p->count, c->plus, c->minus, c->weight, c->order);
         if (!p->complete) memset(e, 0, stage->ld_out * sizeof *e);
         for (size_t k = 0; k < p->count; k++) {
@@ -396,9 +401,8 @@ static void report(const void *st, const double *results, zo_step_info *out)
 {
     const state *s = st;
     const zo_learner *l = learner(s);
-    out->loss = 0;
-    for (size_t b = 0; b < (size_t)l->batch; b++) out->loss += results[b * s->numbers];
-    out->loss /= l->batch;
+    int64_t left_out; /* their pairs are counted */
+    out->loss = zo_learner_mean(results, s->numbers, l->batch, &left_out);
     out->cost = zo_trace_cost(&s->trace);
     for (int i = 0; i < zo_context_threads(l->ctx); i++)
         out->cost += s->worker[i].cost; /* whole numbers: any order */

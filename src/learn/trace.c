@@ -1,5 +1,6 @@
 #include "learn/trace.h"
 
+#include <math.h>
 #include <string.h>
 
 #define TILE_ROWS 112 /* rows of weights in a direction tile: a multiple of every kernel's block */
@@ -63,6 +64,15 @@ const float *zo_trace_inputs(const zo_trace *t, int stage, size_t *ld)
     return stage ? t->h[stage - 1] : t->x;
 }
 
+/* An example without a finite loss gets errors 0; its activations must not turn them into NaN. */
+static void leave_out(zo_trace *t, size_t b)
+{
+    const zo_net *net = t->l->net;
+    memset(t->x + b * net->stage[0].ld_in, 0, net->stage[0].ld_in * sizeof *t->x);
+    for (int i = 0; i < net->stages; i++)
+        memset(t->h[i] + b * net->stage[i].ld_out, 0, net->stage[i].ld_out * sizeof(float));
+}
+
 void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss)
 {
     const zo_learner *l = t->l;
@@ -81,6 +91,9 @@ void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss)
     zo_learner_losses(l, loss, t->h[net->stages - 1] + first * ld_y, m,
                       l->label ? l->label + first : NULL,
                       l->target ? l->target + first * outputs : NULL);
+    for (size_t i = 0; i < m; i++) {
+        if (!isfinite(loss[i])) leave_out(t, first + i);
+    }
 }
 
 int64_t zo_trace_parts(const zo_trace *t) { return t->l->net->stages * (int64_t)sum_tiles(t); }

@@ -19,7 +19,8 @@ typedef struct zo_trace {
 zo_status zo_trace_init(zo_trace *t, const zo_learner *l);
 void zo_trace_fini(zo_trace *t);
 
-/* Clean passes of batch rows [first, first + m): fills x, z, h, and loss[m]. */
+/* Clean passes of batch rows [first, first + m): fills x, z, h, and loss[m]. Where the loss is not finite x and h become 0: the example is
+ * left out of the direction, and its pairs must be dropped. */
 void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss);
 
 /* The inputs of stage s for the whole batch, and their row distance. */

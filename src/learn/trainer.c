@@ -66,12 +66,18 @@ static zo_status check(const zo_context *ctx, const zo_trainer_def *def)
     return ZO_OK;
 }
 
-/* What a saved state must agree with: the net's shape, every setting, the seed, the data. */
+/* What a saved state must agree with: the net's shape, every setting, the seed, the data and its split. */
 static uint64_t definition_of(const zo_trainer *t, const zo_trainer_def *def)
 {
+    const zo_task *task = def->task;
+    const zo_examples *part = &task->part[ZO_TRAIN];
+    size_t n = (size_t)part->n;
     void *sum = zo_checksum_add(NULL, def->net->spec, strlen(def->net->spec));
     sum = zo_checksum_add(sum, &def->seed, sizeof def->seed);
-    sum = zo_checksum_add(sum, &def->task->checksum, sizeof def->task->checksum);
+    sum = zo_checksum_add(sum, &task->checksum, sizeof task->checksum);
+    if (part->label) sum = zo_checksum_add(sum, part->label, n * sizeof *part->label);
+    if (part->target)
+        sum = zo_checksum_add(sum, part->target, n * (size_t)task->outputs * sizeof *part->target);
     const char *line;
     for (int i = 0; (line = t->class->setting(t->state, i)); i++)
         sum = zo_checksum_add(sum, line, strlen(line));
@@ -98,6 +104,7 @@ zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_train
     *t = (zo_trainer){.ctx = ctx, .class = class, .state = state};
     status = class->init(state, ctx, def, &method, net);
     if (!status) status = zo_net_set_input(net, def->task->shift, def->task->scale);
+    if (!status) status = zo_net_set_output(net, def->task->target_shift, def->task->target_scale);
     if (!status && def->task->encoder) status = zo_net_set_note(net, "task", def->task->encoder);
     if (status) {
         zo_trainer_destroy(t);

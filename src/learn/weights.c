@@ -1,5 +1,6 @@
 /* weights: evolution strategies (Salimans et al. 2017, arXiv 1703.03864). A member is the network with noise in all its weights; its result
- * is the mean loss on the batch.
+ * is the mean loss on the batch. Examples without a finite loss are left out; a member that loses others than the unperturbed network
+ * does is dropped.
  *
  *   direction = 1/(d sigma N) sum over pairs i of w_i xi_i,  w_i the shaped difference of the pair, d = 2 two-sided, 1 one-sided
  *
@@ -15,6 +16,7 @@
 
 #define ROWS 64      /* examples that run together */
 #define TILE_ROWS 64 /* rows of weights in a direction tile */
+#define RESULTS 4    /* numbers of an item */
 
 typedef struct settings {
     int64_t population;
@@ -111,13 +113,25 @@ static void pack_member(const state *s, worker *w, int64_t member, float move)
     }
 }
 
-/* Mean loss of an image on the batch. */
-static double batch_loss(const state *s, worker *w, const float *image)
+/* What a member gives: its mean loss over the examples that have a finite one, and which have not, as a number that differs for
+ * different sets (0: all have). */
+typedef struct outcome {
+    double loss, missing;
+} outcome;
+
+static double add_missing(double missing, size_t example)
+{
+    uint64_t h = ((uint64_t)missing + example + 1) * 0x9e3779b97f4a7c15u;
+    return (double)(h >> 11); /* 53 bits: exact */
+}
+
+static outcome batch_loss(const state *s, worker *w, const float *image, int64_t *left_out)
 {
     const zo_learner *l = s->l;
     const zo_examples *from = &l->task->part[ZO_TRAIN];
     size_t ld = l->net->stage[0].ld_in, batch = (size_t)l->batch, outputs = (size_t)l->net->outputs;
-    double sum = 0;
+    double sum = 0, missing = 0;
+    *left_out = 0;
     for (size_t b = 0; b < batch; b += ROWS) {
         size_t m = batch - b < ROWS ? batch - b : ROWS;
         float loss[ROWS];
@@ -126,49 +140,66 @@ static double batch_loss(const state *s, worker *w, const float *image)
         const float *y = zo_net_tail(l->net, image, 0, m, w->in, ld, w->scratch);
         zo_learner_losses(l, loss, y, m, l->label ? l->label + b : NULL,
                           l->target ? l->target + b * outputs : NULL);
-        for (size_t i = 0; i < m; i++) sum += loss[i];
+        for (size_t i = 0; i < m; i++) {
+            bool finite = isfinite(loss[i]);
+            sum += finite ? loss[i] : 0;
+            *left_out += !finite;
+            if (!finite) missing = add_missing(missing, b + i);
+        }
     }
-    return sum / (double)batch;
+    double count = (double)((int64_t)batch - *left_out);
+    return (outcome){count > 0 ? sum / count : NAN, missing};
 }
 
-/* Items are pairs; the item after the last pair is the unperturbed network. Two results an item. */
+/* Items are pairs; the item after the last pair is the unperturbed network. Two outcomes an item; the last item has its number of
+ * examples left out in place of the second. */
 static void evaluate(void *st, int64_t first, int64_t n, double *results, int worker_index)
 {
     state *s = st;
     worker *w = s->worker + worker_index;
-    for (int64_t i = first; i < first + n; i++, results += 2) {
+    int64_t left_out;
+    for (int64_t i = first; i < first + n; i++, results += RESULTS) {
+        outcome *pair = (outcome *)results;
         if (i == s->set.population) {
-            results[0] = results[1] = batch_loss(s, w, s->l->image);
+            pair[0] = batch_loss(s, w, s->l->image, &left_out);
+            pair[1] = (outcome){(double)left_out, 0};
             continue;
         }
         pack_member(s, w, i, (float)s->set.sigma);
-        results[0] = batch_loss(s, w, w->image);
+        pair[0] = batch_loss(s, w, w->image, &left_out);
         if (!s->set.sides) continue;
         pack_member(s, w, i, -(float)s->set.sigma);
-        results[1] = batch_loss(s, w, w->image);
+        pair[1] = batch_loss(s, w, w->image, &left_out);
     }
 }
 
 static zo_status check(void *st, const double *results)
 {
     const state *s = st;
-    if (isfinite(results[2 * s->set.population])) return ZO_OK;
+    if (isfinite(results[RESULTS * s->set.population])) return ZO_OK;
     return zo_fail(s->l->ctx, ZO_DIVERGED,
-                   "the loss of the batch is not finite any more; try a smaller lr or sigma");
+                   "no loss of the batch is finite any more; try a smaller lr or sigma");
 }
 
-/* The weight of each pair; a pair with a loss that is not finite weighs nothing. */
+static bool comparable(outcome a, outcome clean)
+{
+    return isfinite(a.loss) && a.missing == clean.missing;
+}
+
+/* The weight of each pair; a dropped one weighs nothing. */
 static void settle(void *st, const double *results, int64_t part, int worker_index)
 {
     (void)part, (void)worker_index;
     state *s = st;
     size_t n = (size_t)s->set.population;
-    s->clean = results[2 * n];
-    s->dropped = 0;
+    const outcome *all = (const outcome *)results, clean = all[2 * n];
+    s->clean = clean.loss;
+    s->dropped = (int64_t)all[2 * n + 1].loss;
     for (size_t i = 0; i < n; i++) {
-        s->plus[i] = results[2 * i];
-        s->minus[i] = s->set.sides ? results[2 * i + 1] : s->clean;
-        if (isfinite(s->plus[i]) && isfinite(s->minus[i])) continue;
+        outcome plus = all[2 * i], minus = s->set.sides ? all[2 * i + 1] : clean;
+        s->plus[i] = plus.loss;
+        s->minus[i] = minus.loss;
+        if (comparable(plus, clean) && comparable(minus, clean)) continue;
         s->plus[i] = s->minus[i] = s->clean;
         s->dropped++;
     }
@@ -217,7 +248,8 @@ static zo_job job(void *st, const zo_update *update)
     s->update = update;
     int64_t tiles = 0;
     for (int i = 0; i < s->l->net->stages; i++) tiles += stage_tiles(s->l->net->stage + i);
-    return (zo_job){s, s->set.population + 1, 2, evaluate, check, 1, settle, tiles, direction};
+    return (zo_job){s,        s->set.population + 1, RESULTS, evaluate, check, 1, settle, tiles,
+                    direction};
 }
 
 static void report(const void *st, const double *results, zo_step_info *out)

@@ -53,6 +53,7 @@ zo_status zo_net_copy(const zo_net *net, zo_net **out)
     if (status) return status;
     memcpy((*out)->params, net->params, net->arena * sizeof(float));
     status = zo_net_set_input(*out, net->shift, net->scale);
+    if (!status) status = zo_net_set_output(*out, net->out_shift, net->out_scale);
     for (const zo_note *n = net->notes; n && !status; n = n->next)
         status = zo_net_set_note(*out, n->key, n->value);
     if (status) {
@@ -84,6 +85,8 @@ void zo_net_destroy(zo_net *net)
     zo_free(ctx, net->params);
     zo_free(ctx, net->shift);
     zo_free(ctx, net->scale);
+    zo_free(ctx, net->out_shift);
+    zo_free(ctx, net->out_scale);
     zo_free(ctx, net->spec);
     zo_free(ctx, net);
 }
@@ -139,19 +142,34 @@ zo_status zo_net_segment(zo_net *net, int index, zo_segment *out)
     return ZO_OK;
 }
 
-zo_status zo_net_set_input(zo_net *net, const float *shift, const float *scale)
+static bool all_finite(const float *x, int n)
 {
-    for (int i = 0; i < net->inputs; i++) {
-        if ((shift && !isfinite(shift[i])) || (scale && !isfinite(scale[i]))) {
-            return zo_fail(net->ctx, ZO_USAGE, "input shift and scale of feature %d must be finite",
-                           i);
-        }
+    for (int i = 0; x && i < n; i++) {
+        if (!isfinite(x[i])) return false;
     }
-    for (int i = 0; i < net->inputs; i++) {
-        net->shift[i] = shift ? shift[i] : 0;
-        net->scale[i] = scale ? scale[i] : 1;
+    return true;
+}
+
+static zo_status set_transform(zo_net *net, const char *of, int n, const float *shift,
+                               const float *scale, float *to_shift, float *to_scale)
+{
+    if (!all_finite(shift, n) || !all_finite(scale, n))
+        return zo_fail(net->ctx, ZO_USAGE, "shift and scale of the %s must be finite", of);
+    for (int i = 0; i < n; i++) {
+        to_shift[i] = shift ? shift[i] : 0;
+        to_scale[i] = scale ? scale[i] : 1;
     }
     return ZO_OK;
+}
+
+zo_status zo_net_set_input(zo_net *net, const float *shift, const float *scale)
+{
+    return set_transform(net, "inputs", net->inputs, shift, scale, net->shift, net->scale);
+}
+
+zo_status zo_net_set_output(zo_net *net, const float *shift, const float *scale)
+{
+    return set_transform(net, "outputs", net->outputs, shift, scale, net->out_shift, net->out_scale);
 }
 
 zo_status zo_net_set_note(zo_net *net, const char *key, const char *value)

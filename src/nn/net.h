@@ -23,8 +23,9 @@ struct zo_net {
     size_t image;  /* floats of a packed image */
     int64_t parameters;
     double cost;
-    size_t widest;        /* largest padded width of a stage's outputs */
-    float *shift, *scale; /* [inputs] */
+    size_t widest;                /* largest padded width of a stage's outputs */
+    float *shift, *scale;         /* [inputs] */
+    float *out_shift, *out_scale; /* [outputs]: zo_net_forward() gives y * out_scale + out_shift */
     zo_note *notes;
 };
 

@@ -85,8 +85,11 @@ static void forward_item(void *arg, int64_t item, int worker)
     }
     const float *y = zo_net_tail(net, job->image, 0, m, in, ld, scratch);
     size_t ld_y = net->stage[net->stages - 1].ld_out;
-    for (size_t i = 0; i < m; i++)
-        memcpy(job->y + (first + i) * outputs, y + i * ld_y, outputs * sizeof *y);
+    for (size_t i = 0; i < m; i++) {
+        float *to = job->y + (first + i) * outputs;
+        for (size_t j = 0; j < outputs; j++)
+            to[j] = y[i * ld_y + j] * net->out_scale[j] + net->out_shift[j];
+    }
 }
 
 zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y)

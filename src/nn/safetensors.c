@@ -13,23 +13,35 @@
 #define HEADER_MAX (16u << 20)
 #define FILE_MAX ((size_t)1 << 40)
 
-/* The tensors of a net in file order: its segments, then the input transform. */
+/* The tensors of a net in file order: its segments, the input transform, and the output transform where it does something. */
 static zo_segment tensor(zo_net *net, int index)
 {
     zo_segment t;
-    int segments = zo_net_segments(net);
-    if (index < segments) {
+    int extra = index - zo_net_segments(net);
+    if (extra < 0) {
         zo_net_segment(net, index, &t);
-    } else {
-        bool scale = index > segments;
-        t = (zo_segment){
-            .rank = 1, .shape = {net->inputs, 0}, .data = scale ? net->scale : net->shift};
-        snprintf(t.name, sizeof t.name, "input.%s", scale ? "scale" : "shift");
+        return t;
     }
+    float *const data[] = {net->shift, net->scale, net->out_shift, net->out_scale};
+    t = (zo_segment){
+        .rank = 1, .shape = {extra < 2 ? net->inputs : net->outputs, 0}, .data = data[extra]};
+    snprintf(t.name, sizeof t.name, "%s.%s", extra < 2 ? "input" : "output",
+             extra % 2 ? "scale" : "shift");
     return t;
 }
 
-static int tensors(const zo_net *net) { return zo_net_segments(net) + 2; }
+static bool transforms_outputs(const zo_net *net)
+{
+    for (int i = 0; i < net->outputs; i++) {
+        if (net->out_shift[i] != 0 || net->out_scale[i] != 1) return true;
+    }
+    return false;
+}
+
+static int tensors(const zo_net *net, bool outputs)
+{
+    return zo_net_segments(net) + (outputs ? 4 : 2);
+}
 
 static size_t count(const zo_segment *t)
 {
@@ -63,7 +75,7 @@ static char *header_text(zo_net *net)
         zo_json_set(meta, n->key, json_string(n->value), &failed);
     zo_json_set(header, "__metadata__", meta, &failed);
     size_t begin = 0;
-    for (int i = 0; i < tensors(net); i++) {
+    for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
         zo_segment t = tensor(net, i);
         zo_json_set(header, t.name, describe(&t, begin, &failed), &failed);
         begin += 4 * count(&t);
@@ -88,7 +100,7 @@ zo_status zo_net_save(const zo_net *net, const char *path)
     zo_buffer_add(&b, header, length);
     zo_buffer_add(&b, "       ", padded - length);
     free(header);
-    for (int i = 0; i < tensors(net); i++) {
+    for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
         zo_segment t = tensor(n, i);
         zo_buffer_add(&b, t.data,
                       4 * count(&t)); /* little-endian, as on every machine this runs on */
@@ -235,11 +247,12 @@ zo_status zo_net_from_bytes(zo_context *ctx, const char *path, const char *bytes
     zo_status status = read_header(ctx, &f, bytes, size);
     if (!status) status = check_parameters(ctx, &f);
     if (!status) status = make_net(ctx, &f, &net);
-    for (int i = 0; !status && i < tensors(net); i++) {
+    bool outputs = json_object_get(f.header, "output.shift") != NULL;
+    for (int i = 0; !status && i < tensors(net, outputs); i++) {
         zo_segment t = tensor(net, i);
         status = take_tensor(ctx, &f, &t);
     }
-    if (!status && json_object_size(f.header) != (size_t)tensors(net) + 1)
+    if (!status && json_object_size(f.header) != (size_t)tensors(net, outputs) + 1)
         status = bad(ctx, &f, "it holds tensors that its net spec does not have");
     if (!status) status = take_notes(net, &f);
     json_decref(f.header);

@@ -175,6 +175,10 @@ static zo_status fill(zo_net *net, const word *words, int outputs, int64_t most)
     if (!status) status = build_stages(net, words);
     if (!status) status = check_outputs(net, words, outputs);
     if (!status) status = zo_net_set_input(net, NULL, NULL);
+    if (status) return status;
+    net->out_shift = zo_alloc_zero(ctx, (size_t)net->outputs, sizeof(float));
+    net->out_scale = zo_alloc_zero(ctx, (size_t)net->outputs, sizeof(float));
+    status = net->out_shift && net->out_scale ? zo_net_set_output(net, NULL, NULL) : ZO_NO_MEMORY;
     if (!status && most && net->parameters > most)
         status = zo_fail(ctx, ZO_USAGE, "the net spec means more numbers than are there");
     if (status) return status;

@@ -171,6 +171,43 @@ static zo_status list_parts(const zo_context *ctx, const zo_raw *raw, uint64_t s
     return status;
 }
 
+/* Targets get mean 0 and deviation 1 on the training part, as features do: steps then fit whatever their unit. */
+static void standardise_target(zo_task *task, size_t column)
+{
+    size_t outputs = (size_t)task->outputs;
+    const zo_examples *train = &task->part[ZO_TRAIN];
+    double mean = 0, variance = 0, n = (double)train->n;
+    for (int64_t i = 0; i < train->n; i++)
+        mean += (double)train->target[(size_t)i * outputs + column];
+    mean /= n;
+    for (int64_t i = 0; i < train->n; i++) {
+        double d = (double)train->target[(size_t)i * outputs + column] - mean;
+        variance += d * d;
+    }
+    float shift = (float)mean, scale = scale_of(mean, variance / n);
+    task->target_shift[column] = shift;
+    task->target_scale[column] = 1 / scale;
+    for (int p = 0; p < ZO_PARTS; p++) {
+        for (int64_t i = 0; i < task->part[p].n; i++) {
+            float *t = task->part[p].target + (size_t)i * outputs + column;
+            *t = (*t - shift) * scale;
+        }
+    }
+}
+
+static zo_status standardise_targets(const zo_context *ctx, bool standard, zo_task *task)
+{
+    size_t outputs = (size_t)task->outputs;
+    task->target_shift = zo_alloc_zero(ctx, outputs, sizeof(float));
+    task->target_scale = zo_alloc_zero(ctx, outputs, sizeof(float));
+    if (!task->target_shift || !task->target_scale) return ZO_NO_MEMORY;
+    for (size_t j = 0; j < outputs; j++) {
+        task->target_scale[j] = 1;
+        if (standard) standardise_target(task, j);
+    }
+    return ZO_OK;
+}
+
 static zo_status fill_parts(const zo_context *ctx, const zo_raw *raw, bool standard,
                             source from[ZO_PARTS], zo_task *task)
 {
@@ -185,6 +222,7 @@ static zo_status fill_parts(const zo_context *ctx, const zo_raw *raw, bool stand
         status = fill_part(ctx, &from[p], own ? raw->label_test : raw->label,
                            own ? raw->target_test : raw->target, task, &task->part[p]);
     }
+    if (!status && !task->classes) status = standardise_targets(ctx, standard, task);
     return status;
 }
 

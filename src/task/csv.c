@@ -58,7 +58,7 @@ bool zo_csv_missing(const char *cell)
 {
     static const char *const words[] = {"?",   "NA",   "N/A",  "n/a",  "NaN",  "nan",
                                         "NAN", "-nan", "null", "NULL", "Null", "None"};
-    if (!*cell) return true;
+    if (!*cell || !strchr("?Nn-", *cell)) return !*cell;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (!strcmp(cell, words[i])) return true;
     }

@@ -1,5 +1,5 @@
-/* MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017): four IDX files each, 28 x 28 grey
- * images in ten classes. */
+/* Images in four IDX files: MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017), and any
+ * other set in their layout. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,8 @@
 #include "task/idx.h"
 #include "task/task.h"
 
-#define CLASSES 10
+#define NAMES 10        /* classes of the sets known by name */
+#define CLASSES_MAX 256 /* a label is a byte */
 #define STANDARD_FOLDER "/usr/share/datasets"
 
 typedef struct settings {
@@ -19,7 +20,7 @@ typedef struct settings {
 typedef struct image_set {
     const char *name;
     const char *remedy;
-    const char *class_name[CLASSES];
+    const char *class_name[NAMES]; /* none: the numbers 0, 1, ... up to the highest label */
 } image_set;
 
 static const image_set mnist = {
@@ -35,6 +36,12 @@ static const image_set fashion = {
               "the four IDX files by --data DIR or ZEROTH_DATA",
     .class_name = {"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
                    "sneaker", "bag", "ankle boot"},
+};
+
+static const image_set own = {
+    .name = "images",
+    .remedy = "name the folder that holds train-images-idx3-ubyte, train-labels-idx1-ubyte and "
+              "the same two of t10k, plain or .gz, by --data DIR",
 };
 
 /* Finds the file of a part ("train") and rank, plain or gzip, in either of the spellings in use:
@@ -54,10 +61,10 @@ static bool find_file(const char *folder, const char *part, int rank, char path[
  * not taken for this one: the files of both have the same names. */
 static bool candidate(const image_set *set, const char *data, int i, char folder[PATH_MAX])
 {
-    const char *other = set == &mnist ? fashion.name : mnist.name;
+    const char *other = set == &mnist ? fashion.name : set == &fashion ? mnist.name : "";
     size_t length = data ? strlen(data) : 0, o = strlen(other);
     while (length > 1 && data[length - 1] == '/') length--;
-    bool of_other = length >= o && !strncmp(data + length - o, other, o) &&
+    bool of_other = o && length >= o && !strncmp(data + length - o, other, o) &&
                     (length == o || data[length - o - 1] == '/');
     folder[0] = 0;
     if (i == 0 && data) snprintf(folder, PATH_MAX, "%.*s/%s", (int)length, data, set->name);
@@ -90,19 +97,20 @@ static zo_status read_one(const zo_context *ctx, const image_set *set, const cha
     return zo_idx_read(ctx, path, rank, out);
 }
 
+/* Labels as int32, all below `classes`. */
 static zo_status take_labels(const zo_context *ctx, const char *path, const zo_idx *labels,
-                             int32_t **out)
+                             int classes, int32_t **out)
 {
     *out = zo_alloc(ctx, (size_t)labels->n * sizeof **out);
     if (!*out) return ZO_NO_MEMORY;
     for (int64_t i = 0; i < labels->n; i++) {
         (*out)[i] = labels->data[i];
-        if (labels->data[i] >= CLASSES)
+        if (labels->data[i] >= classes)
             return zo_fail(ctx, ZO_FORMAT,
                            "%s: label %lld of %lld is %d, where 0 to %d are expected: download the "
                            "file again",
                            path, (long long)i + 1, (long long)labels->n, labels->data[i],
-                           CLASSES - 1);
+                           classes - 1);
     }
     return ZO_OK;
 }
@@ -118,7 +126,9 @@ static zo_status read_part(const zo_context *ctx, const image_set *set, const ch
         status = zo_fail(ctx, ZO_FORMAT,
                          "%s holds %lld images, but %s holds %lld labels: download both again",
                          images_path, (long long)images->n, labels_path, (long long)labels.n);
-    if (!status) status = take_labels(ctx, labels_path, &labels, label);
+    if (!status)
+        status =
+            take_labels(ctx, labels_path, &labels, set->class_name[0] ? NAMES : CLASSES_MAX, label);
     zo_free(ctx, labels.data);
     return status;
 }
@@ -126,6 +136,34 @@ static zo_status read_part(const zo_context *ctx, const image_set *set, const ch
 static const char *class_name(const void *set, int i)
 {
     return ((const image_set *)set)->class_name[i];
+}
+
+static const char *number_name(const void *numbers, int i)
+{
+    return ((const char(*)[4])numbers)[i];
+}
+
+/* Classes by name, or as many numbers as the highest label of the training part asks for. */
+static zo_status name_classes(const zo_context *ctx, const image_set *set, zo_raw *raw)
+{
+    char numbers[CLASSES_MAX][4];
+    int classes = set->class_name[0] ? NAMES : 2;
+    for (unsigned i = 0; i < CLASSES_MAX; i++)
+        snprintf(numbers[i], sizeof numbers[i], "%u", i & 255u);
+    for (int64_t i = 0; i < raw->n; i++) {
+        if (raw->label[i] >= classes) classes = raw->label[i] + 1;
+    }
+    for (int64_t i = 0; i < raw->n_test; i++) {
+        if (raw->label_test[i] >= classes)
+            return zo_fail(
+                ctx,
+                ZO_FORMAT, "the test labels have class %d, which no training image has: the files do not belong together",
+                raw->label_test[i]);
+    }
+    raw->classes = classes;
+    raw->class_name = set->class_name[0] ? zo_names(ctx, classes, class_name, set)
+                                         : zo_names(ctx, classes, number_name, numbers);
+    return raw->class_name ? ZO_OK : ZO_NO_MEMORY;
 }
 
 static zo_status load_set(const zo_context *ctx, const image_set *set, const char *data, zo_raw *raw)
@@ -144,14 +182,13 @@ static zo_status load_set(const zo_context *ctx, const image_set *set, const cha
                          folder, train.inputs, test.inputs);
     if (status) return status;
     raw->inputs = train.inputs;
-    raw->classes = CLASSES;
     raw->n = train.n;
     raw->n_test = test.n;
     raw->one_scale = true;
     raw->net = "dense128 relu dense128 relu";
-    raw->class_name = zo_names(ctx, CLASSES, class_name, set);
-    if (!raw->class_name) return ZO_NO_MEMORY;
-    return zo_encoder_images(ctx, train.inputs, CLASSES, raw->class_name, &raw->encoder);
+    status = name_classes(ctx, set, raw);
+    if (status) return status;
+    return zo_encoder_images(ctx, train.inputs, raw->classes, raw->class_name, &raw->encoder);
 }
 
 static zo_status load_mnist(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)
@@ -165,6 +202,13 @@ static zo_status load_fashion(zo_context *ctx, const zo_task_def *def, const voi
 {
     (void)values;
     return load_set(ctx, &fashion, def->data, raw);
+}
+
+static zo_status load_own(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)
+{
+    (void)values;
+    if (!def->data) return zo_fail(ctx, ZO_USAGE, "images needs a folder: %s", own.remedy);
+    return load_set(ctx, &own, def->data, raw);
 }
 
 static const zo_param params[] = {
@@ -184,4 +228,13 @@ const zo_task_class zo_task_fashion_mnist = {
              "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747", ZO_USES_NOTHING, params},
     .settings_size = sizeof(settings),
     .load = load_fashion,
+};
+
+const zo_task_class zo_task_images = {
+    .info = {"images",
+             "your own images: a folder of four IDX files named like MNIST's, any size, "
+             "up to 256 classes",
+             "", ZO_USES_NOTHING, params},
+    .settings_size = sizeof(settings),
+    .load = load_own,
 };

@@ -54,7 +54,6 @@ static void set_quotas(splitter *s, int64_t m, int64_t left)
         double exact = (double)m * q->have / (double)left;
         q->take = (int32_t)floor(exact);
         q->remainder = exact - q->take;
-        if (q->have && q->take == q->have) q->take--;
         taken += q->take;
     }
     qsort(s->quota, classes, sizeof *s->quota, by_remainder);

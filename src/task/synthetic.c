@@ -91,7 +91,7 @@ const zo_task_class zo_task_blobs = {
  * error is 0. */
 
 typedef struct spirals {
-    double validation, noise, turns;
+    double validation, spread, turns;
     int64_t n, arms;
 } spirals;
 
@@ -106,8 +106,8 @@ static zo_status load_spirals(zo_context *ctx, const zo_task_def *def, const voi
         raw->label[i] = (int32_t)(i % s->arms);
         double turn = (double)raw->label[i] / (double)s->arms + s->turns * t;
         zo_turn64(turn - floor(turn), &cosine, &sine);
-        raw->x[2 * i] = (float)(t * cosine + s->noise * zo_random_normal(&r));
-        raw->x[2 * i + 1] = (float)(t * sine + s->noise * zo_random_normal(&r));
+        raw->x[2 * i] = (float)(t * cosine + s->spread * zo_random_normal(&r));
+        raw->x[2 * i + 1] = (float)(t * sine + s->spread * zo_random_normal(&r));
     }
     return status;
 }
@@ -117,7 +117,7 @@ static const zo_param spirals_params[] = {
     EXAMPLE_ROW(spirals, 2000),
     ZO_PARAM_INT_ROW(spirals, arms, 2, 2, 5, "arms, one class each"),
     ZO_PARAM_REAL_ROW(spirals, turns, 1.5, 0, 20, "turns of an arm from centre to rim"),
-    ZO_PARAM_REAL_ROW(spirals, noise, 0.02, 0, 10, "deviation of the points from their arm"),
+    ZO_PARAM_REAL_ROW(spirals, spread, 0.02, 0, 10, "deviation of the points from their arm"),
     ZO_PARAM_END,
 };
 
@@ -132,10 +132,10 @@ const zo_task_class zo_task_spirals = {
 /* ---- xor: parity ----
  *
  * Features are -1 or 1, each bit fair; the label is the parity of the ones, flipped with
- * probability `noise`, which is the least possible error (noise <= 1/2). */
+ * probability `flip`, which is the least possible error (flip <= 1/2). */
 
 typedef struct parity {
-    double validation, noise;
+    double validation, flip;
     int64_t n, bits;
 } parity;
 
@@ -151,7 +151,7 @@ static zo_status load_xor(zo_context *ctx, const zo_task_def *def, const void *v
             raw->x[i * s->bits + b] = bit ? 1.0f : -1.0f;
             odd ^= bit;
         }
-        raw->label[i] = (int32_t)(odd ^ (zo_random_uniform(&r) < s->noise));
+        raw->label[i] = (int32_t)(odd ^ (zo_random_uniform(&r) < s->flip));
     }
     return status;
 }
@@ -160,12 +160,12 @@ static const zo_param xor_params[] = {
     ZO_VALIDATION_ROW(parity),
     EXAMPLE_ROW(parity, 1000),
     ZO_PARAM_INT_ROW(parity, bits, 2, 1, 32, "features; the label is their parity"),
-    ZO_PARAM_REAL_ROW(parity, noise, 0, 0, 0.5, "probability of a wrong label: the least error"),
+    ZO_PARAM_REAL_ROW(parity, flip, 0, 0, 0.5, "probability of a wrong label: the least error"),
     ZO_PARAM_END,
 };
 
 const zo_task_class zo_task_xor = {
-    .info = {"xor", "synthetic: the parity of bits, two of them by default", "least error: noise",
+    .info = {"xor", "synthetic: the parity of bits, two of them by default", "least error: flip",
              ZO_USES_NOTHING, xor_params},
     .settings_size = sizeof(parity),
     .load = load_xor,
@@ -173,11 +173,11 @@ const zo_task_class zo_task_xor = {
 
 /* ---- plane: linear regression ----
  *
- * y = 1/2 + sum_f (-1)^f (f + 1) / inputs x_f + noise e, with x and e standard normal: the least
- * possible mean squared error is noise^2, reached by a single linear layer. */
+ * y = 1/2 + sum_f (-1)^f (f + 1) / inputs x_f + spread e, with x and e standard normal: the least
+ * possible mean squared error is spread^2, reached by a single linear layer. */
 
 typedef struct plane {
-    double validation, noise;
+    double validation, spread;
     int64_t n, inputs;
 } plane;
 
@@ -187,7 +187,7 @@ static zo_status load_plane(zo_context *ctx, const zo_task_def *def, const void 
     zo_status status = prepare(ctx, s->n, s->inputs, 0, raw);
     for (int64_t i = 0; i < s->n && !status; i++) {
         zo_random r = example(def->seed, i);
-        double y = 0.5 + s->noise * zo_random_normal(&r);
+        double y = 0.5 + s->spread * zo_random_normal(&r);
         for (int64_t f = 0; f < s->inputs; f++) {
             double x = zo_random_normal(&r), slope = (double)(f + 1) / (double)s->inputs;
             raw->x[i * s->inputs + f] = (float)x;
@@ -202,13 +202,13 @@ static const zo_param plane_params[] = {
     ZO_VALIDATION_ROW(plane),
     EXAMPLE_ROW(plane, 1000),
     ZO_PARAM_INT_ROW(plane, inputs, 4, 1, 100000, "features"),
-    ZO_PARAM_REAL_ROW(plane, noise, 0.1, 0, 1000, "deviation of the noise on the target"),
+    ZO_PARAM_REAL_ROW(plane, spread, 0.1, 0, 1000, "deviation of the targets from the plane"),
     ZO_PARAM_END,
 };
 
 const zo_task_class zo_task_plane = {
     .info = {"plane", "synthetic: linear regression with known slopes",
-             "least mean squared error: noise^2", ZO_USES_NOTHING, plane_params},
+             "least mean squared error: spread^2", ZO_USES_NOTHING, plane_params},
     .settings_size = sizeof(plane),
     .load = load_plane,
 };

@@ -269,6 +269,8 @@ void zo_task_destroy(zo_task *task)
     zo_free(ctx, task->name);
     zo_free(ctx, task->shift);
     zo_free(ctx, task->scale);
+    zo_free(ctx, task->target_shift);
+    zo_free(ctx, task->target_scale);
     zo_free(ctx, task->class_name);
     zo_free(ctx, task->encoder);
     zo_free(ctx, task->net);

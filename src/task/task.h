@@ -33,7 +33,9 @@ struct zo_task {
     int stride;  /* inputs rounded up to 16 */
     zo_examples part[ZO_PARTS];
     float *shift, *scale; /* [inputs] */
-    char **class_name;    /* [classes], made by zo_names(); NULL for regression */
+    float *target_shift,
+        *target_scale; /* [outputs] regression: raw target = stored * scale + shift; else NULL */
+    char **class_name; /* [classes], made by zo_names(); NULL for regression */
     char *encoder; /* JSON text that turns a user's file into features, saved with the model; NULL: none; see encoder.h */
     char *net;     /* the default net spec */
     uint64_t checksum;

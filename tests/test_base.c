@@ -1,0 +1,454 @@
+/* Statuses, contexts, memory, errors, and the pool of threads.
+ * labels: threads */
+#include "support.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+
+#include "base/context.h"
+
+/* ---- statuses ---- */
+
+static void statuses_have_names_and_texts(void **state)
+{
+    static const struct {
+        int value;
+        const char *name, *text;
+    } wanted[] = {
+        {0, "OK", "done"},
+        {1, "CANCELLED", "stopped on request"},
+        {2, "USAGE", "an argument, option or net spec that is not accepted"},
+        {3, "NO_MEMORY", "out of memory"},
+        {4, "NOT_FOUND", "a file or data set that is not there"},
+        {5, "FORMAT", "a file that does not hold what it should"},
+        {6, "IO", "reading or writing failed"},
+        {7, "UNSUPPORTED", "not possible with this combination"},
+        {8, "DIVERGED", "the losses are no longer finite"},
+        {9, "EXISTS", "something is there already and is not overwritten"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        assert_string_equal(zo_status_name((zo_status)wanted[i].value), wanted[i].name);
+        assert_string_equal(zo_status_text((zo_status)wanted[i].value), wanted[i].text);
+    }
+    assert_string_equal(zo_status_name((zo_status)10), "?");
+    assert_string_equal(zo_status_text((zo_status)10), "unknown status");
+    assert_string_equal(zo_status_name((zo_status)-1), "?");
+}
+
+/* ---- definitions ---- */
+
+static void expect_context(const zo_context_def *def, zo_status wanted)
+{
+    zo_context *ctx = (zo_context *)&ctx;
+    assert_int_equal(zo_context_create(def, &ctx), wanted);
+    assert_true((ctx != NULL) == (wanted == ZO_OK));
+    zo_context_destroy(ctx);
+}
+
+static void run_nothing(void *user, int64_t n, zo_work_fn fn, void *arg)
+{
+    (void)user, (void)n, (void)fn, (void)arg;
+}
+
+static void definitions_are_checked(void **state)
+{
+    static const struct {
+        int threads;
+        zo_status wanted;
+    } threads[] = {{-1, ZO_USAGE}, {0, ZO_OK},        {1, ZO_OK},
+                   {1024, ZO_OK},  {1025, ZO_USAGE}, {10000, ZO_USAGE}};
+    memory m = {.left = -1};
+    zo_context_def def;
+    (void)state;
+    for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
+        def = zo_context_default_def();
+        def.threads = threads[i].threads;
+        expect_context(&def, threads[i].wanted);
+    }
+    def = zo_context_default_def();
+    def.allocator = (zo_allocator){memory_alloc, NULL, &m};
+    expect_context(&def, ZO_USAGE);
+    def.allocator = (zo_allocator){NULL, memory_free, &m};
+    expect_context(&def, ZO_USAGE);
+    def = zo_context_default_def();
+    def.kernels = "avx3";
+    expect_context(&def, ZO_USAGE);
+    def = zo_context_default_def();
+    def.executor = (zo_executor){run_nothing, 0, NULL};
+    expect_context(&def, ZO_USAGE);
+    def.executor.workers = 1;
+    expect_context(&def, ZO_OK);
+    expect_context(NULL, ZO_OK);
+    assert_int_equal(m.calls, 0);
+    zo_context_destroy(NULL);
+}
+
+static void every_kernel_set_is_there_or_unsupported(void **state)
+{
+    (void)state;
+    for (int i = 0; zo_kernel_classes[i]; i++) {
+        const zo_kernels *k = (const zo_kernels *)zo_kernel_classes[i];
+        zo_context_def def = zo_context_default_def();
+        def.kernels = k->info.name;
+        expect_context(&def, k->available() ? ZO_OK : ZO_UNSUPPORTED);
+    }
+    zo_context *ctx = make_context(1, "ref", NULL);
+    assert_string_equal(zo_context_kernels(ctx), "ref");
+    zo_context_destroy(ctx);
+    ctx = make_context(3, NULL, NULL);
+    assert_string_equal(zo_context_kernels(ctx), kernel_set(0)->info.name);
+    assert_int_equal(zo_context_threads(ctx), 3);
+    zo_context_destroy(ctx);
+}
+
+static void machine_is_described(void **state)
+{
+    zo_context *ctx = make_context(1, "ref", NULL);
+    zo_machine_info info;
+    (void)state;
+    assert_int_equal(zo_machine(ctx, false, &info), ZO_OK);
+    assert_true(info.peak == 0);
+    assert_int_equal(zo_machine(ctx, true, &info), ZO_OK);
+    assert_true(info.peak > 1e6 && info.peak < 1e13);
+    assert_true(info.processors >= 1 && info.processors <= sysconf(_SC_NPROCESSORS_CONF));
+    assert_true(info.memory > 1 << 24);
+    assert_int_not_equal(info.cpu[0], 0);
+    assert_string_equal(info.kernels, "ref");
+    zo_context_destroy(ctx);
+}
+
+/* ---- memory, errors, log ---- */
+
+static void creation_survives_refused_memory(void **state)
+{
+    (void)state;
+    for (long k = 0;; k++) {
+        memory m = {.left = k};
+        zo_context_def def = zo_context_default_def();
+        zo_context *ctx;
+        def.threads = 4;
+        def.allocator = (zo_allocator){memory_alloc, memory_free, &m};
+        zo_status status = zo_context_create(&def, &ctx);
+        if (!status) {
+            assert_true(k >= 2); /* the context and its pool */
+            zo_context_destroy(ctx);
+            assert_int_equal(m.live, 0);
+            return;
+        }
+        assert_int_equal(status, ZO_NO_MEMORY);
+        assert_null(ctx);
+        assert_int_equal(m.live, 0);
+    }
+}
+
+static void memory_is_aligned_and_counted(void **state)
+{
+    memory m = {.left = -1};
+    zo_context *ctx = make_context(2, NULL, &m);
+    long before = m.live;
+    void *block[64];
+    (void)state;
+    for (size_t i = 0; i < 64; i++) {
+        block[i] = i % 2 ? zo_alloc(ctx, i) : zo_alloc_zero(ctx, i, 7);
+        assert_non_null(block[i]);
+        assert_int_equal((uintptr_t)block[i] % 64, 0);
+        if (i % 2) memset(block[i], 255, i);
+        for (size_t b = 0; i % 2 == 0 && b < 7 * i; b++) assert_int_equal(((char *)block[i])[b], 0);
+    }
+    assert_int_equal(m.live, before + 64);
+    for (size_t i = 0; i < 64; i++) zo_free(ctx, block[i]);
+    zo_free(ctx, NULL);
+    char *copy = zo_strdup(ctx, "text");
+    assert_string_equal(copy, "text");
+    zo_free(ctx, copy);
+    assert_int_equal(m.live, before);
+    zo_context_destroy(ctx);
+    assert_int_equal(m.live, 0);
+    assert_true(m.bytes == 0);
+}
+
+static void impossible_sizes_are_out_of_memory(void **state)
+{
+    memory m = {.left = -1};
+    zo_context *ctx = make_context(1, NULL, &m);
+    (void)state;
+    assert_null(zo_alloc(ctx, SIZE_MAX));
+    error_says(ctx, "out of memory", NULL);
+    assert_null(zo_alloc_zero(ctx, SIZE_MAX / 2 + 1, 2));
+    assert_null(zo_alloc_zero(ctx, SIZE_MAX, SIZE_MAX));
+    assert_null(zo_alloc_zero(ctx, 1u << 31, (size_t)1 << 33));
+    m.left = 0;
+    assert_null(zo_strdup(ctx, "text"));
+    zo_context_destroy(ctx);
+    assert_int_equal(m.live, 0);
+}
+
+static void last_error_stays_and_is_cut_to_fit(void **state)
+{
+    zo_context *ctx = make_context(1, NULL, NULL);
+    (void)state;
+    assert_string_not_equal(zo_last_error(NULL), "");
+    assert_string_equal(zo_last_error(ctx), "");
+    assert_int_equal(zo_fail(ctx, ZO_IO, "%s: %d", "a file", 7), ZO_IO);
+    assert_string_equal(zo_last_error(ctx), "a file: 7");
+    char *text = malloc(5001);
+    memset(text, 'x', 5000);
+    text[5000] = 0;
+    assert_int_equal(zo_fail(ctx, ZO_FORMAT, "%s", text), ZO_FORMAT);
+    assert_int_equal(strspn(zo_last_error(ctx), "x"), sizeof ctx->error - 1);
+    assert_int_equal(zo_last_error(ctx)[sizeof ctx->error - 1], 0);
+    free(text);
+    zo_context_destroy(ctx);
+}
+
+static char logged[64];
+
+static void keep_log(void *user, zo_log_level level, const char *text)
+{
+    snprintf(logged, sizeof logged, "%s%d %s", (const char *)user, (int)level, text);
+}
+
+static void log_reaches_the_host(void **state)
+{
+    zo_context_def def = zo_context_default_def();
+    zo_context *ctx;
+    char user[] = "u";
+    (void)state;
+    def.threads = 1;
+    def.log = keep_log;
+    def.log_user = user;
+    assert_int_equal(zo_context_create(&def, &ctx), ZO_OK);
+    zo_log(ctx, ZO_LOG_WARNING, "%d of %s", 3, "four");
+    assert_string_equal(logged, "u2 3 of four");
+    zo_context_destroy(ctx);
+    ctx = make_context(1, NULL, NULL);
+    zo_log(ctx, ZO_LOG_WARNING, "silence");
+    assert_string_equal(logged, "u2 3 of four");
+    zo_context_destroy(ctx);
+}
+
+/* ---- parallel loops ---- */
+
+typedef struct tally {
+    atomic_int times[1000], busy[8], wrong;
+    int workers;
+} tally;
+
+static void count_item(void *arg, int64_t item, int worker)
+{
+    tally *t = arg;
+    if (worker < 0 || worker >= t->workers || item < 0 || item >= 1000) {
+        atomic_fetch_add(&t->wrong, 1);
+        return;
+    }
+    if (atomic_fetch_add(&t->busy[worker], 1)) atomic_fetch_add(&t->wrong, 1);
+    atomic_fetch_add(&t->times[item], 1);
+    atomic_fetch_sub(&t->busy[worker], 1);
+}
+
+static void assert_runs_once(const zo_context *ctx, int n)
+{
+    static tally t;
+    memset(&t, 0, sizeof t);
+    t.workers = zo_context_threads(ctx);
+    zo_parallel(ctx, n, count_item, &t);
+    assert_int_equal(t.wrong, 0);
+    for (int i = 0; i < 1000; i++) assert_int_equal(t.times[i], i < n);
+}
+
+static void every_item_runs_once(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 8; threads++) {
+        zo_context *ctx = make_context(threads, NULL, NULL);
+        for (int n = 0; n <= 1000; n += n < 20 ? 1 : 140) assert_runs_once(ctx, n);
+        for (int i = 0; i < 300; i++) assert_runs_once(ctx, threads);
+        usleep(2000); /* the workers go to sleep, and must wake */
+        assert_runs_once(ctx, 1000);
+        zo_context_destroy(ctx);
+    }
+}
+
+static void run_backwards(void *user, int64_t n, zo_work_fn fn, void *arg)
+{
+    ++*(int *)user;
+    for (int64_t i = n - 1; i >= 0; i--) fn(arg, i, (int)(i % 5));
+}
+
+static void host_may_bring_its_threads(void **state)
+{
+    zo_context_def def = zo_context_default_def();
+    zo_context *ctx;
+    int calls = 0;
+    (void)state;
+    def.executor = (zo_executor){run_backwards, 5, &calls};
+    assert_int_equal(zo_context_create(&def, &ctx), ZO_OK);
+    assert_int_equal(zo_context_threads(ctx), 5);
+    assert_runs_once(ctx, 0);
+    assert_runs_once(ctx, 1);
+    assert_int_equal(calls, 0); /* nothing to share */
+    assert_runs_once(ctx, 2);
+    assert_runs_once(ctx, 777);
+    assert_int_equal(calls, 2);
+    zo_context_destroy(ctx);
+}
+
+static void run_inner(void *arg, int64_t item, int worker)
+{
+    zo_context **inner = arg;
+    tally *t = calloc(1, sizeof *t);
+    if (!t) return;
+    t->workers = 2;
+    zo_parallel(inner[worker], 100 + item, count_item, t);
+    for (int i = 0; i < 100 + item; i++) atomic_fetch_add(&t->wrong, t->times[i] != 1);
+    inner[3 + item] = t->wrong ? NULL : inner[worker];
+    free(t);
+}
+
+static void contexts_nest(void **state)
+{
+    zo_context *outer = make_context(3, NULL, NULL), *inner[3 + 40] = {NULL};
+    (void)state;
+    for (int i = 0; i < 3; i++) inner[i] = make_context(2, NULL, NULL);
+    zo_parallel(outer, 40, run_inner, inner);
+    for (int i = 0; i < 40; i++) assert_non_null(inner[3 + i]);
+    for (int i = 0; i < 3; i++) zo_context_destroy(inner[i]);
+    zo_context_destroy(outer);
+}
+
+static void see_mask(void *arg, int64_t item, int worker)
+{
+    atomic_int *seen = arg;
+    sigset_t now;
+    (void)item;
+    usleep(1000);
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    atomic_fetch_add(&seen[!worker ? 0 : sigismember(&now, SIGINT) ? 1 : 2], 1);
+}
+
+/* Signals are for the host's threads. */
+static void workers_take_no_signals(void **state)
+{
+    atomic_int seen[3] = {0, 0, 0};
+    zo_context *ctx = make_context(4, NULL, NULL);
+    sigset_t now;
+    (void)state;
+    for (int i = 0; i < 500 && !seen[1] && !seen[2]; i++) zo_parallel(ctx, 8, see_mask, seen);
+    assert_true(seen[1] > 0);
+    assert_int_equal(seen[2], 0);
+    pthread_sigmask(SIG_SETMASK, NULL, &now);
+    assert_false(sigismember(&now, SIGINT));
+    zo_context_destroy(ctx);
+}
+
+/* ---- fork ---- */
+
+/* Runs work in a child process; 0 if it returned true within 20 seconds. */
+static int in_child(bool (*work)(zo_context *), zo_context *ctx)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(work(ctx) ? 0 : 1);
+    }
+    int status = -1;
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static bool use_pool(zo_context *ctx)
+{
+    static tally t;
+    for (int round = 0; round < 50; round++) {
+        memset(&t, 0, sizeof t);
+        t.workers = zo_context_threads(ctx);
+        zo_parallel(ctx, 500, count_item, &t);
+        for (int i = 0; i < 500; i++) t.wrong += t.times[i] != 1;
+        if (t.wrong) return false;
+    }
+    return true;
+}
+
+static bool use_and_destroy(zo_context *ctx)
+{
+    bool fine = use_pool(ctx);
+    zo_context_destroy(ctx);
+    return fine;
+}
+
+static bool only_destroy(zo_context *ctx)
+{
+    zo_context_destroy(ctx);
+    return true;
+}
+
+static void child_processes_have_their_own_threads(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_THREAD__
+    print_message("SKIPPED: ThreadSanitizer ends children that start threads\n");
+    skip();
+#endif
+    zo_context *ctx = make_context(4, NULL, NULL);
+    assert_int_equal(in_child(use_and_destroy, ctx), 0); /* before the first thread */
+    assert_true(use_pool(ctx));
+    assert_int_equal(in_child(use_and_destroy, ctx), 0);
+    usleep(50000); /* the workers sleep on their condition now */
+    assert_int_equal(in_child(use_and_destroy, ctx), 0);
+    assert_int_equal(in_child(only_destroy, ctx), 0);
+    assert_true(use_pool(ctx));
+    zo_context_destroy(ctx);
+}
+
+/* ---- cancel ---- */
+
+static zo_context *interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    zo_cancel(interrupted);
+}
+
+static void signals_may_cancel(void **state)
+{
+    interrupted = make_context(1, NULL, NULL);
+    struct sigaction act = {.sa_handler = on_signal}, before;
+    (void)state;
+    assert_false(zo_cancelled(interrupted));
+    sigaction(SIGUSR1, &act, &before);
+    raise(SIGUSR1);
+    sigaction(SIGUSR1, &before, NULL);
+    assert_true(zo_cancelled(interrupted));
+    assert_true(zo_cancelled(interrupted));
+    zo_cancel_clear(interrupted);
+    assert_false(zo_cancelled(interrupted));
+    zo_context_destroy(interrupted);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses_have_names_and_texts),
+        cmocka_unit_test(definitions_are_checked),
+        cmocka_unit_test(every_kernel_set_is_there_or_unsupported),
+        cmocka_unit_test(machine_is_described),
+        cmocka_unit_test(creation_survives_refused_memory),
+        cmocka_unit_test(memory_is_aligned_and_counted),
+        cmocka_unit_test(impossible_sizes_are_out_of_memory),
+        cmocka_unit_test(last_error_stays_and_is_cut_to_fit),
+        cmocka_unit_test(log_reaches_the_host),
+        cmocka_unit_test(every_item_runs_once),
+        cmocka_unit_test(host_may_bring_its_threads),
+        cmocka_unit_test(contexts_nest),
+        cmocka_unit_test(workers_take_no_signals),
+        cmocka_unit_test(child_processes_have_their_own_threads),
+        cmocka_unit_test(signals_may_cancel),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
