@@ -21,7 +21,7 @@ all: ## build build/release/zeroth
 
 .PHONY: $(release)/zeroth
 $(release)/zeroth: $(release)/build.ninja
-	@cmake --build $(release) --target zeroth
+	@cmake --build $(release) --target zeroth -- --quiet
 
 demo: ## train on Fashion-MNIST for a minute, forward passes only
 	@tools/setup build demo

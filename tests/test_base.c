@@ -58,7 +58,7 @@ static void definitions_are_checked(void **state)
     static const struct {
         int threads;
         zo_status wanted;
-    } threads[] = {{-1, ZO_USAGE}, {0, ZO_OK},        {1, ZO_OK},
+    } threads[] = {{-1, ZO_USAGE}, {0, ZO_OK},       {1, ZO_OK},
                    {1024, ZO_OK},  {1025, ZO_USAGE}, {10000, ZO_USAGE}};
     memory m = {.left = -1};
     zo_context_def def;
@@ -194,6 +194,8 @@ static void last_error_stays_and_is_cut_to_fit(void **state)
     assert_string_equal(zo_last_error(ctx), "");
     assert_int_equal(zo_fail(ctx, ZO_IO, "%s: %d", "a file", 7), ZO_IO);
     assert_string_equal(zo_last_error(ctx), "a file: 7");
+    zo_fail(ctx, ZO_IO, "%s", "two\nlines\r\033[1m caf\xc3\xa9");
+    assert_string_equal(zo_last_error(ctx), "two?lines??[1m caf\xc3\xa9"); /* one line, no escapes */
     char *text = malloc(5001);
     memset(text, 'x', 5000);
     text[5000] = 0;

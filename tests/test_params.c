@@ -191,8 +191,8 @@ static void settings_can_be_looked_up(void **state)
 
 static void rows_are_shown(void **state)
 {
-    static const char *const wanted[] = {"size=8", "step_size=0.1", "fast=yes",
-                                         "colour=dark-green", "name=none"};
+    static const char *const wanted[] = {"size=8", "step_size=0.1", "fast=yes", "colour=dark-green",
+                                         "name=none"};
     char line[400], word[8];
     (void)state;
     reset();
@@ -217,9 +217,10 @@ static void nearest_words_are_found(void **state)
     static const struct {
         const char *word, *near;
     } wanted[] = {
-        {"dense", "dense"},  {"denes", "dense"},      {"dens", "dense"},        {"rleu", "relu"},
-        {"rel", "relu"},     {"leakyrelu", "leaky-relu"}, {"sigmiod", "sigmoid"}, {"sig", "sigmoid"},
-        {"stepp", "step"},   {"convolution", NULL},   {"x", NULL},              {"tanh", NULL},
+        {"dense", "dense"},     {"denes", "dense"}, {"dens", "dense"},
+        {"rleu", "relu"},       {"rel", "relu"},    {"leakyrelu", "leaky-relu"},
+        {"sigmiod", "sigmoid"}, {"sig", "sigmoid"}, {"stepp", "step"},
+        {"convolution", NULL},  {"x", NULL},        {"tanh", NULL},
     };
     static const char *const none[] = {NULL};
     (void)state;
@@ -267,8 +268,8 @@ static void numbers_are_read_whole(void **state)
     assert_true(zo_read_real("-.5e-3", 6, &real) && real == -0.5e-3);
     assert_true(zo_read_real("nan", 3, &real) && isnan(real));
     assert_true(zo_read_real("-inf", 4, &real) && real < -1e308);
-    static const char *const bad[] = {"",  "e5",   "1e",   "1.2.3", " 1",     "1 ",    "0x1p3",
-                                      "-", "1,5", "1_000", "--1",  "nan(7)", "infin", "1e5f"};
+    static const char *const bad[] = {"",  "e5",  "1e",    "1.2.3", " 1",     "1 ",    "0x1p3",
+                                      "-", "1,5", "1_000", "--1",   "nan(7)", "infin", "1e5f"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (zo_read_real(bad[i], strlen(bad[i]), &real)) fail_msg("\"%s\" was read", bad[i]);
     assert_false(zo_read_real("1\0002", 3, &real));
@@ -294,8 +295,8 @@ static void reals_round_trip_and_are_short(void **state)
         if (i % 3 == 0 && strlen(text) > 10) fail_msg("%.17g was written as %s", x, text);
     }
     static const double value[] = {0.1, -0.0, 1, 1e22, 1.0 / 3, INFINITY, -INFINITY, -NAN};
-    static const char *const wanted[] = {
-        "0.1", "-0", "1", "1e+22", "0.3333333333333333", "inf", "-inf", "nan"};
+    static const char *const wanted[] = {"0.1", "-0",   "1",  "1e+22", "0.3333333333333333",
+                                         "inf", "-inf", "nan"};
     for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
         zo_write_real(value[i], text, sizeof text);
         assert_string_equal(text, wanted[i]);
@@ -380,7 +381,8 @@ static void every_table_accepts_its_defaults(void **state)
         for (int i = 0; (c = zo_class_at(kind, i)); i++, classes++) {
             assert_ptr_equal(zo_class_find(kind, c->name), c);
             assert_true(*c->name && *c->summary && c->source);
-            for (int j = 0; j < i; j++) assert_string_not_equal(zo_class_at(kind, j)->name, c->name);
+            for (int j = 0; j < i; j++)
+                assert_string_not_equal(zo_class_at(kind, j)->name, c->name);
             check_table(c);
         }
         assert_null(zo_class_at(kind, -1));

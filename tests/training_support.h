@@ -82,7 +82,7 @@ static inline zo_trainer *make_trainer(zo_context *ctx, const zo_task *task, con
     def.seed = seed;
     def.settings = settings;
     zo_trainer *trainer = NULL;
-    if (zo_trainer_create(ctx, &def, &trainer)) fail_msg("%s: %s", method, zo_last_error(ctx));
+    if (zo_trainer_create(ctx, &def, &trainer)) fail_msg("%s", zo_last_error(ctx));
     return trainer;
 }
 

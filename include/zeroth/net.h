@@ -103,7 +103,7 @@ ZO_API zo_status zo_net_set_input(zo_net *net, const float *shift, const float *
 ZO_API zo_status zo_net_set_output(zo_net *net, const float *shift, const float *scale);
 
 /** Attaches a text to the model file under `key` (metadata). value NULL removes it. Errors: USAGE (reserved or
- *  empty key), NO_MEMORY. */
+ *  empty key, a text that is not UTF-8), NO_MEMORY. */
 ZO_API zo_status zo_net_set_note(zo_net *net, const char *key, const char *value);
 /** The text under `key`, owned by the network, or NULL. */
 ZO_API const char *zo_net_note(const zo_net *net, const char *key);

@@ -45,6 +45,7 @@ typedef struct zo_train_def {
     const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */
     zo_loss_fn loss;             /**< a loss of your own, or NULL */
     void *loss_user;             /**< handed to loss */
+    bool loss_jumps;             /**< see zo_trainer_def */
     uint64_t seed;               /**< of weights, batches and noise */
     double seconds;  /**< training time; one of seconds, epochs and forwards ends the run, */
     double epochs;   /**< the first to be reached; all 0: 60 seconds */

@@ -34,6 +34,7 @@ typedef struct zo_trainer_def {
         settings; /**< "key=value" texts for the parameters of the chosen classes, NULL-terminated; or NULL */
     zo_loss_fn loss; /**< NULL: the loss named by the settings */
     void *loss_user; /**< handed to loss */
+    bool loss_jumps; /**< the loss of your own is piecewise constant, such as a count of errors: perturbations must be large */
 } zo_trainer_def;
 
 /** All NULL and 0. */
@@ -51,7 +52,7 @@ typedef struct zo_step_info {
     int64_t step;     /**< steps done so far, this one included */
     int64_t examples; /**< examples seen by this step */
     double loss; /**< mean of the finite losses of the unperturbed network on the batch (base member for population methods) */
-    double cost;     /**< multiply-adds of this step: passes, direction and rule */
+    double cost; /**< multiply-adds of this step: passes, direction and rule */
     int64_t dropped; /**< pairs, or whole examples, left out of this step because a loss was not finite */
 } zo_step_info;
 

@@ -95,6 +95,9 @@ zo_status zo_fail(const zo_context *ctx, zo_status status, const char *format, .
     va_start(args, format);
     vsnprintf(c->error, sizeof c->error, format, args);
     va_end(args);
+    for (char *p = c->error; *p; p++) { /* one line, whatever a file or a path brought along */
+        if ((unsigned char)*p < 32) *p = '?';
+    }
     return status;
 }
 

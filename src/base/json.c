@@ -14,6 +14,13 @@ json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text
     return json;
 }
 
+bool zo_json_holds(const char *text)
+{
+    json_t *json = json_string(text);
+    json_decref(json);
+    return json != NULL;
+}
+
 json_t *zo_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 void zo_json_set(json_t *object, const char *key, json_t *value, bool *failed)

@@ -9,6 +9,9 @@
 /* Parses `size` bytes. On an error: NULL, and FORMAT noted with `where`, line and column. Duplicate keys are errors. */
 json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text, size_t size);
 
+/* Whether JSON can hold this text: it is UTF-8. */
+bool zo_json_holds(const char *text);
+
 /* A number, or null when it is not finite. */
 json_t *zo_json_real(double value);
 

@@ -31,15 +31,24 @@ typedef void (*zo_activate_fn)(float *h, size_t ldh, const float *z, size_t ldz,
 /* e *= f'(z), for the reference backward pass only. */
 typedef void (*zo_slope_fn)(float *e, size_t lde, const float *z, size_t ldz, size_t m, size_t n);
 
+/* The one list of activations, X(ID, name): those with a useful slope, and those without. elementwise.h defines name_f and, for the
+ * first list, name_d. */
+#define ZO_SMOOTH_MAP(X)                                                                           \
+    X(RELU, relu)                                                                                  \
+    X(LEAKY_RELU, leaky_relu)                                                                      \
+    X(TANH, tanh)                                                                                  \
+    X(SIGMOID, sigmoid)                                                                            \
+    X(GELU, gelu)
+#define ZO_JUMPING_MAP(X)                                                                          \
+    X(STEP, step)                                                                                  \
+    X(SIGN, sign)
+#define ZO_ACTIVATION_MAP(X) ZO_SMOOTH_MAP(X) ZO_JUMPING_MAP(X)
+
 typedef enum zo_activation {
-    ZO_RELU,
-    ZO_LEAKY_RELU,
-    ZO_TANH,
-    ZO_SIGMOID,
-    ZO_GELU,
-    ZO_STEP,
-    ZO_SIGN,
-    ZO_ACTIVATIONS
+#define ZO_ACTIVATION_ENUM(ID, name) ZO_##ID,
+    ZO_ACTIVATION_MAP(ZO_ACTIVATION_ENUM)
+#undef ZO_ACTIVATION_ENUM
+        ZO_ACTIVATIONS
 } zo_activation;
 
 typedef struct zo_activation_kernel {

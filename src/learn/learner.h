@@ -26,6 +26,7 @@ typedef struct zo_learner {
     const zo_loss_class *loss;
     zo_loss_fn loss_fn; /* the user's, instead of loss->kind; or NULL */
     void *loss_user;
+    bool loss_jumps; /* piecewise constant, whichever of the two it is */
     uint64_t seed;
     int batch; /* examples of a step */
 

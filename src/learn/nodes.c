@@ -71,7 +71,7 @@ static const zo_learner *learner(const state *s) { return s->trace.l; }
 /* Whether a small move at this stage's outputs can leave the loss unchanged. */
 static bool jumps(const zo_learner *l, int stage)
 {
-    bool any = l->loss && l->loss->jumps && !l->loss_fn;
+    bool any = l->loss_jumps;
     for (int i = stage; i < l->net->stages; i++)
         any |= l->net->stage[i].activation && l->net->stage[i].activation->jumps;
     return any;
@@ -83,7 +83,8 @@ static void plan_site(state *s, int i)
     const zo_net *net = l->net;
     site *p = s->site + i;
     bool jump = jumps(l, i), last = i + 1 == net->stages;
-    p->sides = s->set.sides == SIDES_AUTO ? 1 + jump : s->set.sides;
+    /* At the last stage a second side costs no multiply-add, and takes away the error of first order. */
+    p->sides = s->set.sides == SIDES_AUTO ? 1 + (jump || last) : s->set.sides;
     p->sigma = (float)(jump ? s->set.sigma_jump : s->set.sigma);
     double move = last ? 0 : net->stage[i + 1].move_cost + zo_net_tail_cost(net, i + 2);
     double whole = net->stage[i].outputs * move * p->sides / net->cost,

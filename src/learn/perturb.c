@@ -97,6 +97,7 @@ static zo_status choose_loss(state *s, const zo_trainer_def *def)
                        classes ? "classes" : "numbers", classes ? "cross-entropy" : "squared-error");
     }
     snprintf(s->set.loss, sizeof s->set.loss, "%s", def->loss ? "user" : name);
+    s->l.loss_jumps = def->loss ? def->loss_jumps : s->l.loss->jumps;
     return ZO_OK;
 }
 

@@ -1,10 +1,17 @@
 #include "nn/layer.h"
 #include "nn/loss.h"
 
+extern const zo_layer_class zo_layer_dense;
+#define DECLARE(ID, name) extern const zo_layer_class zo_layer_##name;
+ZO_ACTIVATION_MAP(DECLARE)
+#undef DECLARE
+
 const zo_class_info *const zo_layer_classes[] = {
-    &zo_layer_dense.info, &zo_layer_relu.info,    &zo_layer_leaky_relu.info,
-    &zo_layer_tanh.info,  &zo_layer_sigmoid.info, &zo_layer_gelu.info,
-    &zo_layer_step.info,  &zo_layer_sign.info,    NULL,
+    &zo_layer_dense.info,
+#define ENTRY(ID, name) &zo_layer_##name.info,
+    ZO_ACTIVATION_MAP(ENTRY)
+#undef ENTRY
+        NULL,
 };
 
 const zo_class_info *const zo_loss_classes[] = {

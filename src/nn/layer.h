@@ -63,7 +63,4 @@ static inline zo_activate_fn zo_stage_activate(const zo_kernels *k, const zo_sta
 /* NULL-terminated; each is the `info` of a zo_layer_class. */
 extern const zo_class_info *const zo_layer_classes[];
 
-extern const zo_layer_class zo_layer_dense, zo_layer_relu, zo_layer_leaky_relu, zo_layer_tanh,
-    zo_layer_sigmoid, zo_layer_gelu, zo_layer_step, zo_layer_sign;
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/random.h"
 
 zo_net_def zo_net_default_def(void) { return (zo_net_def){.init = "auto"}; }
@@ -179,6 +180,8 @@ zo_status zo_net_set_note(zo_net *net, const char *key, const char *value)
         if (!strcmp(key, reserved[i]))
             return zo_fail(net->ctx, ZO_USAGE, "a note cannot be called \"%s\"", key);
     }
+    if (!zo_json_holds(key) || (value && !zo_json_holds(value)))
+        return zo_fail(net->ctx, ZO_USAGE, "a note must be UTF-8 text");
     zo_note **at = &net->notes;
     while (*at && strcmp((*at)->key, key)) at = &(*at)->next;
     zo_note *fresh = NULL;

@@ -216,6 +216,34 @@ static zo_status take_tensor(const zo_context *ctx, const file *f, const zo_segm
     return ZO_OK;
 }
 
+static int by_begin(const void *a, const void *b)
+{
+    int64_t x = ((const int64_t *)a)[0], y = ((const int64_t *)b)[0];
+    return (x > y) - (x < y);
+}
+
+/* The format allows tensors in any order, but neither gaps nor overlaps. */
+static zo_status check_places(const zo_context *ctx, const file *f)
+{
+    size_t n = 0;
+    const char *key;
+    json_t *entry;
+    int64_t(*place)[2] = zo_alloc_zero(ctx, json_object_size(f->header), sizeof *place);
+    if (!place) return ZO_NO_MEMORY;
+    json_object_foreach(f->header, key, entry)
+    {
+        json_t *offsets = json_object_get(entry, "data_offsets");
+        if (!strcmp(key, "__metadata__")) continue;
+        for (size_t i = 0; i < 2; i++) place[n][i] = json_integer_value(json_array_get(offsets, i));
+        n++;
+    }
+    qsort(place, n, sizeof *place, by_begin);
+    bool apart = true;
+    for (size_t i = 1; i < n; i++) apart &= place[i][0] == place[i - 1][1];
+    zo_free(ctx, place);
+    return apart ? ZO_OK : bad(ctx, f, "its tensors overlap");
+}
+
 static zo_status take_notes(zo_net *net, const file *f)
 {
     const char *key;
@@ -254,6 +282,7 @@ zo_status zo_net_from_bytes(zo_context *ctx, const char *path, const char *bytes
     }
     if (!status && json_object_size(f.header) != (size_t)tensors(net, outputs) + 1)
         status = bad(ctx, &f, "it holds tensors that its net spec does not have");
+    if (!status) status = check_places(ctx, &f);
     if (!status) status = take_notes(net, &f);
     json_decref(f.header);
     if (status)

@@ -53,14 +53,17 @@ static zo_status read_word(const zo_context *ctx, word *w, int index)
                  name, name, (long long)w->class->most);
         return bad_word(ctx, w, index, what);
     }
+    snprintf(w->text, sizeof w->text, "%s%lld", w->class->info.name,
+             (long long)w->number); /* no leading zeros */
     return ZO_OK;
 }
 
 static zo_status split_words(zo_context *ctx, const char *spec, word **out, int *n)
 {
     int room = 0;
-    for (const char *p = spec; *p; room++) {
+    for (const char *p = spec; *p;) {
         p += strspn(p, " \t\n");
+        room += *p != 0;
         p += strcspn(p, " \t\n");
     }
     if (room > WORDS_MAX) return zo_fail(ctx, ZO_USAGE, "net spec: more than %d words", WORDS_MAX);

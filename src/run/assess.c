@@ -64,7 +64,10 @@ static void assess_tile(void *arg, int64_t tile, int worker)
     const float *y = zo_net_tail(net, w->a->image, 0, m, w->part->x + first * ld, ld, scratch);
     const int32_t *label = w->part->label ? w->part->label + first : NULL;
     const float *target = w->part->target ? w->part->target + first * outputs : NULL;
-    net->ctx->kernels->loss[w->a->loss->kind](loss, y, ld_y, m, outputs, label, target, outputs);
+    if (w->a->loss_fn)
+        w->a->loss_fn(w->a->loss_user, (int)m, net->outputs, y, (int)ld_y, label, target, loss);
+    else
+        net->ctx->kernels->loss[w->a->loss->kind](loss, y, ld_y, m, outputs, label, target, outputs);
     double sum = 0, right = 0;
     for (size_t i = 0; i < m; i++) {
         sum += loss[i];

@@ -2,6 +2,8 @@
 #ifndef ZO_RUN_ASSESS_H
 #define ZO_RUN_ASSESS_H
 
+#include <zeroth/trainer.h>
+
 #include "nn/loss.h"
 #include "nn/net.h"
 #include "task/task.h"
@@ -11,6 +13,8 @@ typedef struct zo_assessor {
     const zo_task *task;
     const zo_net *net; /* of the run's shape; the one passed to zo_assess() may be another of the same spec */
     const zo_loss_class *loss;
+    zo_loss_fn loss_fn; /* the user's, instead; or NULL */
+    void *loss_user;
     float *image, *arena;
     size_t arena_size;
     double *sums; /* [tiles][2] */
@@ -19,7 +23,7 @@ typedef struct zo_assessor {
 zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net);
 void zo_assessor_fini(zo_assessor *a);
 
-/* Mean loss (cross-entropy for classes, squared error for numbers) and share of right answers (NaN for numbers) on a part; both NaN if
+/* Mean loss (the user's, else cross-entropy for classes, squared error for numbers) and share of right answers (NaN for numbers) on a part; both NaN if
  * it is empty. The bits do not depend on threads. */
 void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy);
 

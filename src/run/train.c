@@ -85,6 +85,7 @@ static zo_status make_trainer(run *r)
     t.settings = def->settings;
     t.loss = def->loss;
     t.loss_user = def->loss_user;
+    t.loss_jumps = def->loss_jumps;
     if (!status) status = zo_trainer_create(r->ctx, &t, &r->trainer);
     zo_net_destroy(net);
     return status;
@@ -130,7 +131,7 @@ static void assess(run *r)
     zo_report *p = &r->report;
     zo_assess(&r->assessor, net, ZO_VALIDATION, &p->validation_loss, &p->validation_accuracy);
     bool classes = r->def->task->classes > 0, better = p->validation_loss <= r->best_loss;
-    if (classes)
+    if (classes && !r->def->loss)
         better = p->validation_accuracy > r->best || (p->validation_accuracy == r->best && better);
     if (!r->any || better) {
         memcpy(r->kept->params, net->params, net->arena * sizeof(float));
@@ -252,6 +253,8 @@ zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *re
     if (!status) status = make_trainer(&r);
     if (!status) status = zo_net_copy(zo_trainer_net(r.trainer), &r.kept);
     if (!status) status = zo_assessor_init(&r.assessor, def->task, r.kept);
+    r.assessor.loss_fn = def->loss;
+    r.assessor.loss_user = def->loss_user;
     if (!status) status = zo_record_open(&r.record, ctx, def, r.trainer);
     if (!status) status = train_and_record(&r);
     zo_record_fini(&r.record);

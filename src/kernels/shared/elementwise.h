@@ -27,7 +27,7 @@ LANES v16 gelu_d(v16 z)
 LANES v16 step_f(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
 LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)); }
 
-#define ACTIVATE(name)                                                                             \
+#define ACTIVATE(ID, name)                                                                         \
     static void name##_activate(float *h, size_t ldh, const float *z, size_t ldz, size_t m,        \
                                 size_t n)                                                          \
     {                                                                                              \
@@ -36,7 +36,7 @@ LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)
                 v_store(h + i * ldh + j, name##_f(v_load(z + i * ldz + j)));                       \
         }                                                                                          \
     }
-#define SLOPE(name)                                                                                \
+#define SLOPE(ID, name)                                                                            \
     static void name##_slope(float *e, size_t lde, const float *z, size_t ldz, size_t m, size_t n) \
     {                                                                                              \
         for (size_t i = 0; i < m; i++) {                                                           \
@@ -46,18 +46,8 @@ LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)
             }                                                                                      \
         }                                                                                          \
     }
-ACTIVATE(relu)
-SLOPE(relu)
-ACTIVATE(leaky_relu)
-SLOPE(leaky_relu)
-ACTIVATE(tanh)
-SLOPE(tanh)
-ACTIVATE(sigmoid)
-SLOPE(sigmoid)
-ACTIVATE(gelu)
-SLOPE(gelu)
-ACTIVATE(step)
-ACTIVATE(sign)
+ZO_ACTIVATION_MAP(ACTIVATE)
+ZO_SMOOTH_MAP(SLOPE)
 #undef ACTIVATE
 #undef SLOPE
 

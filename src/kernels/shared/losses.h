@@ -48,7 +48,6 @@ LANES v16 margins(const float *y, size_t ldy, size_t i, size_t m, size_t n, cons
             largest = v_max(largest, x);
         }
     }
-    if (!sum) return largest;
     *sum = v_set(0);
     EACH_BLOCK(c, n)
     {
@@ -69,7 +68,8 @@ static void cross_entropy(float *loss, const float *y, size_t ldy, size_t m, siz
     for (size_t i = 0; i < m; i += 16) {
         answers a = right_answers(y, ldy, i, m, label);
         v16 sum, largest = margins(y, ldy, i, m, n, &a, &sum);
-        give(loss + i, v_softplus(v_add(largest, v_log(sum))), lanes_at(i, m));
+        v16 none = v_sub(sum, sum); /* 0, or the NaN that the logarithm would swallow */
+        give(loss + i, v_softplus(v_add(largest, v_add(v_log(sum), none))), lanes_at(i, m));
     }
 }
 
@@ -106,9 +106,17 @@ static void zero_one(float *loss, const float *y, size_t ldy, size_t m, size_t n
     (void)target, (void)ld_target;
     for (size_t i = 0; i < m; i += 16) {
         answers a = right_answers(y, ldy, i, m, label);
-        v16 largest = margins(y, ldy, i, m, n, &a, NULL);
-        /* a tie, or a NaN, is an error */
-        give(loss + i, v_select(v_lt(largest, v_set(0)), v_set(0), v_set(1)), lanes_at(i, m));
+        v16 d[16], wrong = v_set(0);
+        EACH_BLOCK(c, n)
+        {
+            columns(d, y, ldy, i, m, c);
+            EACH_COLUMN(j, c, n)
+            {
+                v16 x = v_select(v_equals(a.label, (int32_t)(c + j)), v_set(-1), v_sub(d[j], a.own));
+                wrong = v_select(v_lt(x, v_set(0)), wrong, v_set(1)); /* so is a tie, or a NaN */
+            }
+        }
+        give(loss + i, wrong, lanes_at(i, m));
     }
 }
 

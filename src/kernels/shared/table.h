@@ -8,13 +8,11 @@ const zo_kernels SET = {
     .column_update = column_update,
     .activation =
         {
-            [ZO_RELU] = {relu_activate, relu_slope},
-            [ZO_LEAKY_RELU] = {leaky_relu_activate, leaky_relu_slope},
-            [ZO_TANH] = {tanh_activate, tanh_slope},
-            [ZO_SIGMOID] = {sigmoid_activate, sigmoid_slope},
-            [ZO_GELU] = {gelu_activate, gelu_slope},
-            [ZO_STEP] = {step_activate, NULL},
-            [ZO_SIGN] = {sign_activate, NULL},
+#define WITH_SLOPE(ID, name) [ZO_##ID] = {name##_activate, name##_slope},
+#define WITHOUT_SLOPE(ID, name) [ZO_##ID] = {name##_activate, NULL},
+            ZO_SMOOTH_MAP(WITH_SLOPE) ZO_JUMPING_MAP(WITHOUT_SLOPE)
+#undef WITH_SLOPE
+#undef WITHOUT_SLOPE
         },
     .loss =
         {[ZO_CROSS_ENTROPY] = cross_entropy, [ZO_SQUARED_ERROR] = squared_error, [ZO_ZERO_ONE] = zero_one},

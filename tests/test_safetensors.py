@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+"""Model files meet the Python package safetensors: it reads ours, we read its, and a forward pass in
+numpy float64 gives what `zeroth predict` gives."""
+
+import json
+import pathlib
+import random
+import tempfile
+import unittest
+
+import support
+
+support.use_python_env()
+
+import numpy  # noqa: E402 (after the change of interpreter)
+from safetensors import safe_open  # noqa: E402
+from safetensors.numpy import load_file, save_file  # noqa: E402
+
+NET = "dense8 relu dense5 tanh dense3"
+
+
+def table(path, rows, target):
+    """Three kinds of flowers on two numbers of very different size; or a number to predict."""
+    draw = random.Random(4)
+    lines = ["length,weight,answer"]
+    for i in range(rows):
+        kind = i % 3
+        length, weight = draw.gauss(4 * kind, 2), 1000 + 300 * draw.gauss(-kind, .6)
+        answer = f"{500 + 7 * length + .01 * weight:.3f}" if target else f"kind{kind}"
+        lines.append(f"{length:.4f},{weight:.3f},{answer}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def features(path):
+    """The numbers of a table as float32, as the library reads them; and the answers."""
+    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    return numpy.array([row[:2] for row in rows], dtype=numpy.float32), [row[2] for row in rows]
+
+
+def forward(tensors, words, x):
+    """The network in float64, from the tensors' names alone."""
+    acts = {"relu": lambda z: numpy.maximum(z, 0), "tanh": numpy.tanh}
+    t = {name: value.astype(numpy.float64) for name, value in tensors.items()}
+    h = (x.astype(numpy.float64) - t["input.shift"]) * t["input.scale"]
+    for i, word in enumerate(words):
+        h = acts[word](h) if word in acts else h @ t[f"{i}.weight"] + t[f"{i}.bias"]
+    return h * t.get("output.scale", 1) + t.get("output.shift", 0)
+
+
+class Models(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="zeroth-models-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def train(self, task, *words):
+        """Trains for a moment; the model file."""
+        support.run(support.ZEROTH, "train", task, *words, "--epochs", "60", "--threads", "2",
+                    "--quiet", "--out", self.folder / "run")
+        return self.folder / "run/model.safetensors"
+
+    def predict(self, model, data, *words):
+        return json.loads(support.run(support.ZEROTH, "predict", model, data, *words, "--json"))
+
+    def test_names_shapes_and_metadata(self):
+        path = self.train("blobs", "--set", "n=300", "--set", "classes=3", "--net", NET)
+        with safe_open(path, framework="numpy") as model:
+            meta = model.metadata()
+            shapes = {name: model.get_tensor(name).shape for name in model.keys()}
+            types = {model.get_tensor(name).dtype for name in model.keys()}
+        inputs = int(meta["inputs"])
+        self.assertEqual(meta["format"], "zeroth")
+        self.assertEqual(meta["version"], "1")
+        self.assertEqual(meta["net"], NET)
+        self.assertEqual(types, {numpy.dtype("float32")})
+        self.assertEqual(shapes, {
+            "0.weight": (inputs, 8), "0.bias": (8,), "2.weight": (8, 5), "2.bias": (5,),
+            "4.weight": (5, 3), "4.bias": (3,), "input.shift": (inputs,),
+            "input.scale": (inputs,)})
+        config = json.loads((self.folder / "run/config.json").read_text())
+        self.assertIn(NET, json.dumps(config))
+
+    def test_numpy_classifies_alike(self):
+        data = self.folder / "flowers.csv"
+        table(data, 240, target=False)
+        model = self.train(data, "--label", "answer", "--net", NET)
+        x, answers = features(data)
+        y = forward(load_file(model), NET.split(), x)
+        p = numpy.exp(y - y.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        got = self.predict(model, data, "--probabilities")
+        numpy.testing.assert_allclose(numpy.array(got["probabilities"]), p, atol=2e-5)
+        named = [got["classes"][k] for k in y.argmax(axis=1)]
+        self.assertEqual(got["predictions"], named)
+        right = sum(a == b for a, b in zip(named, answers)) / len(named)
+        self.assertAlmostEqual(got["accuracy"], right, places=9)
+        self.assertGreater(right, .5)  # it learned: agreement is not chance
+
+    def test_numpy_predicts_numbers_alike(self):
+        data = self.folder / "numbers.csv"
+        table(data, 240, target=True)
+        net = "dense8 relu dense1"
+        model = self.train(data, "--label", "answer", "--net", net)
+        tensors = load_file(model)
+        self.assertEqual(tensors["output.shift"].shape, (1,))
+        x, answers = features(data)
+        y = forward(tensors, net.split(), x)[:, 0]
+        got = numpy.array(self.predict(model, data)["predictions"], dtype=float).reshape(-1)
+        numpy.testing.assert_allclose(got, y, rtol=1e-5)
+        self.assertGreater(numpy.std(y), 0)
+
+    def test_files_of_the_package_are_read(self):
+        data = self.folder / "flowers.csv"
+        table(data, 240, target=False)
+        model = self.train(data, "--label", "answer", "--net", NET)
+        with safe_open(model, framework="numpy") as f:
+            meta = f.metadata()
+        again = self.folder / "again.safetensors"
+        save_file(load_file(model), again, metadata=meta)  # other places, the same tensors
+        self.assertNotEqual(model.read_bytes(), again.read_bytes())
+        ours, theirs = (self.predict(m, data, "--probabilities") for m in (model, again))
+        for key in ("classes", "predictions", "probabilities", "accuracy"):
+            self.assertEqual(ours[key], theirs[key])
+
+
+if __name__ == "__main__":
+    support.main()

@@ -1,0 +1,217 @@
+/* Loss shaping, schedules and rules against definitions: ranks counted pair by pair, closed forms, and numbers from
+ * tests/oracles/rules.py.
+ */
+#include "support.h"
+
+#include "base/params.h"
+#include "learn/learner.h"
+#include "learn/shaping.h"
+
+#include "oracles/rules.inc"
+
+/* ---- shaping ---- */
+
+enum { MOST = 40 };
+
+/* Salimans et al. 2017: ranks of all 2n losses, from -1/2 to 1/2; ties share the mean of their ranks. */
+static double centred_rank(const double *all, size_t n, size_t at)
+{
+    double below = 0, equal = 0;
+    for (size_t i = 0; i < n; i++) {
+        below += all[i] < all[at];
+        equal += all[i] == all[at];
+    }
+    return (below + (equal - 1) / 2) / (double)(n - 1) - 0.5;
+}
+
+static double deviation(const double *all, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) sum += (all[i] - all[j]) * (all[i] - all[j]);
+    }
+    return sqrt(sum / 2) / (double)n; /* the variance is half the mean squared difference of two */
+}
+
+static double want(zo_shaping kind, const double *all, size_t n, size_t i)
+{
+    double d = all[i] - all[n + i], spread = deviation(all, 2 * n);
+    switch (kind) {
+    case ZO_SHAPE_RAW: return d;
+    case ZO_SHAPE_Z_SCORE: return spread > 0 ? d / spread : 0;
+    case ZO_SHAPE_CENTRED_RANK:
+        return centred_rank(all, 2 * n, i) - centred_rank(all, 2 * n, n + i);
+    case ZO_SHAPE_SIGN: return d > 0 ? 1 : d < 0 ? -1 : 0;
+    }
+    return NAN;
+}
+
+static void check(const double *all, size_t n)
+{
+    double weight[MOST];
+    int32_t order[2 * MOST];
+    for (int k = ZO_SHAPE_RAW; k <= ZO_SHAPE_SIGN; k++) {
+        zo_shape((zo_shaping)k, n, all, all + n, weight, order);
+        for (size_t i = 0; i < n; i++)
+            assert_near(weight[i], want((zo_shaping)k, all, n, i), 1e-14, 1e-12, "shape");
+    }
+}
+
+static void shapes_follow_their_definitions(void **state)
+{
+    (void)state;
+    uint64_t draws = 1;
+    double all[2 * MOST];
+    for (size_t n = 1; n <= MOST; n++) {
+        for (int coarse = 0; coarse < 3; coarse++) {
+            for (size_t i = 0; i < 2 * n; i++) {
+                all[i] = (double)draw(&draws, -3, 3);
+                if (coarse) all[i] = floor(all[i] * (coarse == 1 ? 1 : 0.3)); /* many ties */
+            }
+            check(all, n);
+        }
+    }
+}
+
+/* Worked by hand: the losses 1, 3 | 2, 4 have ranks -1/2, 1/6 | -1/6, 1/2; three equal ones of 5, 5 | 5, 9 share -1/6. */
+static void known_ranks(void **state)
+{
+    (void)state;
+    const double all[] = {1, 3, 2, 4}, ties[] = {5, 5, 5, 9}, huge[] = {-1e300, 7, 1e300, 7.5};
+    double weight[2];
+    int32_t order[4];
+    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, all, all + 2, weight, order);
+    assert_near(weight[0], -1.0 / 3, 1e-15, 0, "first pair");
+    assert_near(weight[1], -1.0 / 3, 1e-15, 0, "second pair");
+    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, ties, ties + 2, weight, order);
+    assert_near(weight[0], 0, 0, 0, "a tie");
+    assert_near(weight[1], -1.0 / 6 - 0.5, 1e-15, 0, "tie against the largest");
+    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, huge, huge + 2, weight, order);
+    assert_near(weight[0], -1, 0, 0, "an outlier weighs no more than its rank");
+    assert_near(weight[1], -1.0 / 3, 1e-15, 0, "the others keep theirs");
+}
+
+static void equal_losses_weigh_nothing(void **state)
+{
+    (void)state;
+    double all[] = {2.5, 2.5, 2.5, 2.5, 2.5, 2.5}, weight[3];
+    int32_t order[6];
+    for (int k = ZO_SHAPE_RAW; k <= ZO_SHAPE_SIGN; k++) {
+        zo_shape((zo_shaping)k, 3, all, all + 3, weight, order);
+        for (int i = 0; i < 3; i++) assert_true(weight[i] == 0);
+    }
+}
+
+/* ---- schedules ---- */
+
+static double factor(const zo_schedule_class *c, double final, double progress)
+{
+    double settings[8] = {0};
+    assert_true(c->settings_size <= sizeof settings);
+    zo_params_default(c->info.params, settings);
+    if (c->info.params->name) settings[0] = final;
+    return c->at(settings, progress);
+}
+
+static void schedules_follow_their_definitions(void **state)
+{
+    (void)state;
+    const double finals[] = {0, 0.02, 0.3, 1}, pi = acos(-1);
+    for (int f = 0; f < 4; f++) {
+        for (int i = 0; i <= 100; i++) {
+            double p = i / 100.0, e = finals[f];
+            assert_true(factor(&zo_schedule_constant, e, p) == 1);
+            assert_near(factor(&zo_schedule_linear, e, p), 1 - p + e * p, 1e-15, 0, "linear");
+            assert_near(factor(&zo_schedule_cosine, e, p), e + (1 - e) * (1 + cos(pi * p)) / 2,
+                        1e-15, 0, "cosine");
+        }
+    }
+}
+
+/* ---- rules ---- */
+
+/* A rule at work on N numbers that lie askew in larger arrays, whose other numbers must stay. */
+typedef struct bench {
+    const zo_kernels *k;
+    const zo_rule_class *rule;
+    double settings[8];
+    float p[N + 32], slot[4][N + 32];
+} bench;
+
+static void set_rule(bench *b, const zo_kernels *k, const zo_rule_class *rule,
+                     const char *const *settings)
+{
+    zo_context *ctx = make_context(1, NULL, NULL);
+    *b = (bench){.k = k, .rule = rule};
+    assert_true(rule->settings_size <= sizeof b->settings && rule->slots <= 4);
+    zo_params_default(rule->info.params, b->settings);
+    zo_block block = {&rule->info, b->settings};
+    assert_int_equal(zo_params_apply(ctx, settings, &block, 1), ZO_OK);
+    zo_context_destroy(ctx);
+    for (int i = 0; i < N + 32; i++) b->p[i] = 77;
+    for (int i = 0; i < N; i++) b->p[3 + i] = (float)start[i];
+}
+
+static void follow(const zo_kernels *k, const zo_rule_class *rule, const char *const *settings,
+                   const double (*after)[N])
+{
+    bench b;
+    set_rule(&b, k, rule, settings);
+    zo_update u = {.k = k, .rule = rule, .settings = b.settings, .params = b.p};
+    for (int s = 0; s < 4; s++) u.slot[s] = b.slot[s];
+    for (int t = 0; t < STEPS; t++) {
+        float g[N];
+        for (int i = 0; i < N; i++) g[i] = (float)direction[t][i];
+        u.step = t + 1;
+        u.rate = b.settings[0];
+        zo_update_apply(&u, 3, g, N);
+        for (int i = 0; i < N; i++)
+            assert_near((double)b.p[3 + i], after[t][i], 2e-6, 2e-6, rule->info.name);
+    }
+    for (int i = 0; i < N + 32; i++) {
+        bool inside = i >= 3 && i < 3 + N;
+        assert_true(inside || b.p[i] == 77);
+        for (int s = 0; s < 4; s++) assert_true((inside && s < rule->slots) || b.slot[s][i] == 0);
+    }
+}
+
+static void rules_follow_their_papers(void **state)
+{
+    (void)state;
+    for (int i = 0; kernel_set(i); i++) {
+        const zo_kernels *k = kernel_set(i);
+        follow(k, &zo_rule_sgd, (const char *const[]){RULE_SETTINGS, NULL}, after_sgd);
+        follow(k, &zo_rule_momentum, (const char *const[]){RULE_SETTINGS, MOMENTUM_SETTINGS, NULL},
+               after_momentum);
+        follow(k, &zo_rule_adam, (const char *const[]){RULE_SETTINGS, ADAM_SETTINGS, NULL},
+               after_adam);
+    }
+}
+
+/* The first step of adam is lr in every coordinate, whatever the size of the direction. */
+static void the_first_step_of_adam_is_lr(void **state)
+{
+    (void)state;
+    bench b;
+    const float g[] = {1e-3f, -7, 300, 1e4f, -0.02f};
+    set_rule(&b, kernel_set(0), &zo_rule_adam, (const char *const[]){"lr=0.25", NULL});
+    zo_update u = {.k = b.k, .rule = b.rule, .settings = b.settings, .params = b.p, .step = 1};
+    for (int s = 0; s < 4; s++) u.slot[s] = b.slot[s];
+    u.rate = b.settings[0];
+    zo_update_apply(&u, 3, g, N);
+    for (int i = 0; i < N; i++)
+        assert_near(start[i] - (double)b.p[3 + i], g[i] > 0 ? 0.25 : -0.25, 0, 1e-3, "step");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_follow_their_definitions),
+        cmocka_unit_test(known_ranks),
+        cmocka_unit_test(equal_losses_weigh_nothing),
+        cmocka_unit_test(schedules_follow_their_definitions),
+        cmocka_unit_test(rules_follow_their_papers),
+        cmocka_unit_test(the_first_step_of_adam_is_lr),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
