@@ -32,7 +32,7 @@ static zo_status train(zo_context *ctx, zo_net **net)
     def.task = task;
     def.net = "dense32 tanh dense32 tanh dense1";
     def.epochs = 150;
-    def.settings = (const char *const[]){"sides=two", "lr=0.005", "batch=64", NULL};
+    def.settings = (const char *const[]){"lr=0.005", "batch=64", NULL};
     if (!status) status = zo_train(ctx, &def, NULL, net);
     zo_task_destroy(task);
     return status;

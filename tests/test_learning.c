@@ -140,8 +140,8 @@ static void nets_and_losses_that_jump_are_learned(void **state)
     static const course courses[] = {
         {"blobs", "classes=5", "nodes", "dense24 sign dense16 step dense5", "batch=50 lr=0.005", 30,
          0.9, NULL},
-        {"blobs", "classes=5", "nodes", "dense32 tanh dense5", "batch=50 lr=0.01 loss=zero-one", 20,
-         0.9, NULL},
+        {"blobs", "classes=5", "nodes", "dense32 tanh dense5",
+         "batch=50 lr=0.01 loss=zero-one sigma_jump=4", 20, 0.9, NULL},
         {"xor", "", "nodes", "dense32 step dense2", "batch=50 lr=0.01", 30, 0.99, NULL},
         {"xor", "", "nodes", "dense32 sign dense16 step dense2", "batch=50 lr=0.01", 30, 0.99, NULL},
     };

@@ -207,13 +207,19 @@ static size_t saved(const void *st)
     return sizeof s->l.step + (size_t)(1 + s->rule->slots) * s->l.net->arena * sizeof(float);
 }
 
-static void load(void *st, zo_reader *in)
+#define MOST_STEPS ((int64_t)1 << 40) /* so that step * batch is a number */
+
+static bool load(void *st, zo_reader *in)
 {
     state *s = st;
-    zo_reader_take(in, &s->l.step, sizeof s->l.step);
+    int64_t steps;
+    zo_reader_take(in, &steps, sizeof steps);
+    if (steps < 0 || steps > MOST_STEPS) return false;
+    s->l.step = steps;
     zo_reader_take(in, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_reader_take(in, s->update.slot[i], s->l.net->arena * sizeof(float));
+    return true;
 }
 
 static const char *setting(const void *st, int index)

@@ -187,7 +187,8 @@ static zo_status read_state(zo_trainer *t, const char *path, const char *data, s
                        "%s: saved by a trainer with another net, seed, setting or data", path);
     }
     zo_reader in = {data + sizeof magic + sizeof definition, data + size - sizeof sum, false};
-    t->class->load(t->state, &in);
+    if (!t->class->load(t->state, &in))
+        return zo_fail(t->ctx, ZO_FORMAT, "%s: damaged: no trainer can have written it", path);
     return ZO_OK;
 }
 

@@ -23,9 +23,9 @@ typedef struct zo_trainer_class {
     zo_uses (*uses)(const void *state);
     /* Everything the next step depends on, settings excluded. */
     void (*save)(const void *state, zo_buffer *out);
-    /* The number of bytes save() writes; load() takes exactly these and cannot fail. */
+    /* The number of bytes save() writes; load() takes exactly these. False, and nothing has changed, if no trainer can have written them. */
     size_t (*saved)(const void *state);
-    void (*load)(void *state, zo_reader *in);
+    bool (*load)(void *state, zo_reader *in);
     const char *(*setting)(const void *state, int index);
     const char *(*plan)(const void *state, int index);
     /* The names of the chosen classes. */
