@@ -37,20 +37,12 @@ static const char *default_text(const zo_param *p, char *out)
     return out;
 }
 
-static const zo_param *find(const zo_class_info *of, const char *key)
+bool cli_class_has(const zo_class_info *of, const char *key)
 {
     for (const zo_param *p = of ? of->params : NULL; p && p->name; p++) {
-        if (cli_key_is(key, p->name)) return p;
+        if (cli_key_is(key, p->name)) return true;
     }
-    return NULL;
-}
-
-bool cli_class_has(const zo_class_info *of, const char *key) { return find(of, key) != NULL; }
-
-const char *cli_param_default(const zo_class_info *of, const char *key, char *out)
-{
-    const zo_param *p = find(of, key);
-    return p ? default_text(p, out) : NULL;
+    return false;
 }
 
 /* A bound so large that it only says "finite" is none. */

@@ -12,7 +12,5 @@ void cli_params_print(FILE *f, int width, const zo_class_info *of);
 json_t *cli_params_json(const zo_class_info *of);
 /* Whether `of` has a parameter of that name. NULL is legal. */
 bool cli_class_has(const zo_class_info *of, const char *key);
-/* The default of a parameter as text in out[ZO_TEXT_MAX]; NULL if there is no such parameter. */
-const char *cli_param_default(const zo_class_info *of, const char *key, char *out);
 
 #endif

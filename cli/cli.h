@@ -39,7 +39,13 @@ double cli_seconds(void);
 /* Prints "zeroth: ..." as exactly one line on stderr, and returns `status`. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The exit status for a library status; prints the context's error unless it is OK or CANCELLED. */
+/* Prints "zeroth: warning: ..." as exactly one line on stderr. */
+void cli_warn(const char *text);
+
+/* The exit status for a library status. */
+int cli_exit_status(zo_status status);
+
+/* The same; prints the context's error unless it is OK or CANCELLED. */
 int cli_status(const zo_context *ctx, zo_status status);
 
 /* Makes a context, or prints why not and gives the exit status in *status. `threads` 0 and `kernels`
@@ -47,7 +53,7 @@ int cli_status(const zo_context *ctx, zo_status status);
 zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *log_user,
                         int *status);
 
-/* From now on the first SIGINT or SIGTERM asks `ctx` to stop and the second ends the process with
+/* From now on the first SIGINT, SIGTERM or SIGHUP asks `ctx` to stop and the second ends the process with
  * status 130. */
 void cli_catch_signals(zo_context *ctx);
 /* The handlers stay but no longer touch the context; call before it is destroyed. */
@@ -56,7 +62,16 @@ void cli_release_signals(void);
 /* The model file of a run directory, or `path` itself; to be freed. */
 char *cli_model_path(const char *path);
 
-/* ZEROTH_DATA from the environment unless `data` is given; NULL if neither is. */
-const char *cli_data_folder(const char *data);
+/* Where a task's files are. */
+typedef struct cli_place {
+    const char *data;  /* for zo_task_def.data */
+    char folder[4096]; /* that holds the files; "" if the task reads nothing from a data folder */
+} cli_place;
+
+/* Looks where --data says and nowhere else, or, with `data` NULL, where ZEROTH_DATA says and then in the
+ * library's own folder. If it is in none of them, *fault says so in one line, to be freed; else it is
+ * NULL. */
+zo_status cli_find_data(zo_context *ctx, const char *task, const char *data, cli_place *out,
+                        char **fault);
 
 #endif

@@ -49,13 +49,20 @@ int cli_fail(int status, const char *format, ...)
     return status;
 }
 
-int cli_status(const zo_context *ctx, zo_status status)
+void cli_warn(const char *text) { cli_fail(CLI_DONE, "warning: %s", text); }
+
+int cli_exit_status(zo_status status)
 {
     if (status == ZO_OK) return CLI_DONE;
     if (status == ZO_CANCELLED) return CLI_STOPPED;
-    bool usage = status == ZO_USAGE || status == ZO_UNSUPPORTED;
+    return status == ZO_USAGE || status == ZO_UNSUPPORTED ? CLI_USAGE : CLI_FAILED;
+}
+
+int cli_status(const zo_context *ctx, zo_status status)
+{
+    if (status == ZO_OK || status == ZO_CANCELLED) return cli_exit_status(status);
     const char *text = ctx ? zo_last_error(ctx) : "";
-    return cli_fail(usage ? CLI_USAGE : CLI_FAILED, "%s", *text ? text : zo_status_text(status));
+    return cli_fail(cli_exit_status(status), "%s", *text ? text : zo_status_text(status));
 }
 
 /* ---- context ---- */
@@ -117,7 +124,8 @@ static void watch(int number)
 {
     struct sigaction old, act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     sigemptyset(&act.sa_mask);
-    /* A process started in the background ignores SIGINT, and should go on doing so. */
+    /* A process started in the background ignores SIGINT, one started by nohup SIGHUP, and should go
+     * on doing so. */
     if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) sigaction(number, &act, NULL);
 }
 
@@ -126,6 +134,7 @@ void cli_catch_signals(zo_context *ctx)
     atomic_store(&running, ctx);
     watch(SIGINT);
     watch(SIGTERM);
+    watch(SIGHUP); /* the terminal or the connection is gone */
 }
 
 void cli_release_signals(void) { atomic_store(&running, NULL); }
@@ -141,8 +150,34 @@ char *cli_model_path(const char *path)
     return folder ? cli_format("%s%smodel.safetensors", path, slash) : cli_strdup(path);
 }
 
-const char *cli_data_folder(const char *data)
+/* zo_task_find() in out->data; a task that reads no data folder gets "". */
+static zo_status find_in(zo_context *ctx, const char *task, cli_place *out)
 {
-    const char *folder = data ? data : getenv("ZEROTH_DATA");
-    return folder && *folder ? folder : NULL;
+    zo_status status = zo_task_find(ctx, task, out->data, out->folder, sizeof out->folder);
+    if (status) out->folder[0] = 0;
+    return status == ZO_UNSUPPORTED ? ZO_OK : status;
+}
+
+zo_status cli_find_data(zo_context *ctx, const char *task, const char *data, cli_place *out,
+                        char **fault)
+{
+    const char *named = getenv("ZEROTH_DATA");
+    bool environment = !data && named && *named;
+    out->data = environment ? named : data;
+    *fault = NULL;
+    zo_status status = find_in(ctx, task, out);
+    if (!status && environment && !out->folder[0]) out->data = NULL;
+    if (!status) return status;
+    *fault = cli_strdup(zo_last_error(ctx));
+    if (status != ZO_NOT_FOUND || !environment) return status;
+    out->data = NULL;
+    zo_status second = find_in(ctx, task, out);
+    char *both = NULL;
+    if (second == ZO_NOT_FOUND)
+        both = cli_format("%s; %s does not have it either", *fault, ZO_DATA_FOLDER);
+    if (!second || both) {
+        free(*fault);
+        *fault = both;
+    }
+    return second ? status : ZO_OK;
 }

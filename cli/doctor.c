@@ -1,7 +1,6 @@
 /* zeroth doctor: what this machine offers, and which data sets are there. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "output.h"
@@ -23,69 +22,16 @@ enum { LABEL_WIDTH = 13 };
 
 /* ---- data sets ---- */
 
-typedef struct data_set {
-    const char *name;
-    const char *remedy;
-} data_set;
-
-static const char SYSTEM_DATA[] = "/usr/share/datasets";
-
-static const data_set data_sets[] = {
-    {"fashion-mnist", "apt-get install dataset-fashion-mnist"},
-    {"mnist", "put its four IDX files, plain or gzip, into DIR/mnist and give --data DIR"},
-};
-enum { DATA_SETS = sizeof data_sets / sizeof *data_sets };
-
-/* folder/part-kind-ubyte, plain or gzip, in either of the two spellings in use. */
-static bool holds_file(const char *folder, const char *part, const char *kind)
+/* Name of the index-th task that comes in files and has a place of its own to be looked for. */
+static const char *data_set(zo_context *ctx, int index)
 {
-    bool there = false;
-    for (int i = 0; i < 4 && !there; i++) {
-        char path[4096];
-        bool dash = i < 2, gzip = i % 2;
-        snprintf(path, sizeof path, "%s/%s%c%s-ubyte%s", folder, part, dash ? '-' : '.', kind,
-                 gzip ? ".gz" : "");
-        there = !access(path, R_OK);
+    const zo_class_info *c;
+    for (int i = 0; (c = zo_class_at("tasks", i)); i++) {
+        char folder[4096];
+        zo_status status = zo_task_find(ctx, c->name, NULL, folder, sizeof folder);
+        if ((!status || status == ZO_NOT_FOUND) && index-- == 0) return c->name;
     }
-    return there;
-}
-
-static bool holds_idx(const char *folder)
-{
-    return holds_file(folder, "train-images", "idx3") &&
-           holds_file(folder, "train-labels", "idx1") &&
-           holds_file(folder, "t10k-images", "idx3") && holds_file(folder, "t10k-labels", "idx1");
-}
-
-static char *try_folder(char *folder)
-{
-    if (holds_idx(folder)) return folder;
-    free(folder);
     return NULL;
-}
-
-/* The sets have files of the same names: a folder named after another set is not taken for this. */
-static bool of_another(const char *folder, const char *name)
-{
-    char *copy = cli_strdup(folder);
-    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--) copy[n - 1] = 0;
-    const char *slash = strrchr(copy, '/'), *last = slash ? slash + 1 : copy;
-    bool other = false;
-    for (int i = 0; i < DATA_SETS; i++) {
-        if (!strcmp(last, data_sets[i].name) && strcmp(last, name) != 0) other = true;
-    }
-    free(copy);
-    return other;
-}
-
-/* Where the data set lies, to be freed, or NULL. */
-static char *find_data(const char *data, const char *name)
-{
-    char *found = NULL;
-    if (data) found = try_folder(cli_format("%s/%s", data, name));
-    if (!found && data && !of_another(data, name)) found = try_folder(cli_strdup(data));
-    if (!found) found = try_folder(cli_format("%s/%s", SYSTEM_DATA, name));
-    return found;
 }
 
 /* ---- kernels ---- */
@@ -117,15 +63,18 @@ static char *kernel_text(const char *used)
 
 /* ---- output ---- */
 
-static void print_data(const char *data, int width)
+static void print_data(zo_context *ctx, const char *asked, int width)
 {
-    for (int i = 0; i < DATA_SETS; i++) {
-        char *found = find_data(data, data_sets[i].name);
-        char *text = found ? cli_format("found in %s", found)
-                           : cli_format("missing: %s", data_sets[i].remedy);
-        cli_row(stdout, width, LABEL_WIDTH, data_sets[i].name, text);
+    const char *name;
+    for (int i = 0; (name = data_set(ctx, i)); i++) {
+        cli_place place;
+        char *fault;
+        cli_find_data(ctx, name, asked, &place, &fault);
+        char *text =
+            fault ? cli_format("missing: %s", fault) : cli_format("found in %s", place.folder);
+        cli_row(stdout, width, LABEL_WIDTH, name, text);
         free(text);
-        free(found);
+        free(fault);
     }
 }
 
@@ -162,47 +111,48 @@ static json_t *kernels_json(void)
     return list;
 }
 
-static json_t *data_json(const char *data)
+static json_t *data_json(zo_context *ctx, const char *asked)
 {
     json_t *list = json_array();
-    for (int i = 0; i < DATA_SETS; i++) {
-        char *found = find_data(data, data_sets[i].name);
+    const char *name;
+    for (int i = 0; (name = data_set(ctx, i)); i++) {
+        cli_place place;
+        char *fault;
+        cli_find_data(ctx, name, asked, &place, &fault);
         json_t *row = json_object();
-        cli_json_text(row, "name", data_sets[i].name);
-        json_object_set_new(row, "found", json_boolean(found != NULL));
-        cli_json_text(row, found ? "folder" : "remedy", found ? found : data_sets[i].remedy);
+        cli_json_text(row, "name", name);
+        json_object_set_new(row, "found", json_boolean(!fault));
+        cli_json_text(row, fault ? "remedy" : "folder", fault ? fault : place.folder);
         json_array_append_new(list, row);
-        free(found);
+        free(fault);
     }
     return list;
 }
 
-static bool print_json(const zo_machine_info *m, int threads, const char *data)
+static bool print_json(zo_context *ctx, const zo_machine_info *m, const char *asked)
 {
     json_t *json = json_object();
     cli_json_text(json, "version", zo_version());
     cli_json_text(json, "cpu", m->cpu);
     cli_json_int(json, "processors", m->processors);
-    cli_json_int(json, "threads", threads);
+    cli_json_int(json, "threads", zo_context_threads(ctx));
     cli_json_int(json, "memory", m->memory);
     cli_json_text(json, "kernels", m->kernels);
     cli_json_real(json, "peak", m->peak);
     cli_json_real(json, "peak_gflops", 2e-9 * m->peak);
     json_object_set_new(json, "kernel_sets", kernels_json());
-    json_object_set_new(json, "data", data_json(data));
+    json_object_set_new(json, "data", data_json(ctx, asked));
     return cli_json_print(stdout, json);
 }
 
 static int examine(zo_context *ctx, const doctor_options *o)
 {
     zo_machine_info m;
-    const char *data = cli_data_folder(o->data);
     zo_status status = zo_machine(ctx, true, &m);
     if (status) return cli_status(ctx, status);
-    int threads = zo_context_threads(ctx);
-    if (o->json) return print_json(&m, threads, data) ? CLI_DONE : CLI_FAILED;
-    print_machine(&m, threads, cli_width(stdout));
-    print_data(data, cli_width(stdout));
+    if (o->json) return print_json(ctx, &m, o->data) ? CLI_DONE : CLI_FAILED;
+    print_machine(&m, zo_context_threads(ctx), cli_width(stdout));
+    print_data(ctx, o->data, cli_width(stdout));
     return CLI_DONE;
 }
 

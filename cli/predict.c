@@ -22,7 +22,7 @@ static const cli_option options[] = {
     {"threads", "N", CLI_INT, offsetof(predict_options, threads), 1, ZO_THREADS_MAX,
      "1 to 1024 (default: one for each processor)"},
     {"quiet", NULL, CLI_FLAG, offsetof(predict_options, quiet), 0, 0,
-     "no accuracy on standard error"},
+     "no warnings and no accuracy on standard error"},
     CLI_OPTION_END,
 };
 
@@ -156,13 +156,20 @@ static int predict(zo_context *ctx, const predict_options *o, const cli_words *w
     return result;
 }
 
+/* For zo_context_def.log; `user` is the predict_options. */
+static void warn(void *user, zo_log_level level, const char *text)
+{
+    const predict_options *o = user;
+    if (level == ZO_LOG_WARNING && !o->quiet) cli_warn(text);
+}
+
 static int run(int argc, char **argv)
 {
     predict_options o = {0};
     cli_words words = {.names = "a RUN and an INPUT file", .least = 2, .most = 2};
     int status = CLI_USAGE;
     if (!cli_parse("predict", options, argc, argv, &o, &words)) return CLI_USAGE;
-    zo_context *ctx = cli_context(o.threads, NULL, NULL, NULL, &status);
+    zo_context *ctx = cli_context(o.threads, NULL, warn, &o, &status);
     if (!ctx) return status;
     cli_catch_signals(ctx);
     status = predict(ctx, &o, &words);

@@ -83,7 +83,7 @@ void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_ru
     char *method = method_of(r), *both = cli_format("%s/%s", r->trainer, method);
     row(&t, "task", facts->task);
     row(&t, "method", *r->estimator ? both : r->trainer);
-    row(&t, "net", r->net);
+    row(&t, "net", facts->net);
     row(&t, "parameters", cli_count((double)r->parameters, number));
     score_rows(&t, r);
     seconds_rows(&t, r);
@@ -128,7 +128,7 @@ json_t *cli_result_json(const zo_train_result *r, const cli_run_facts *facts)
     cli_json_text(json, "trainer", r->trainer);
     if (*r->estimator) cli_json_text(json, "estimator", r->estimator);
     if (*r->rule) cli_json_text(json, "rule", r->rule);
-    cli_json_text(json, "net", r->net);
+    cli_json_text(json, "net", facts->net);
     cli_json_int(json, "parameters", r->parameters);
     cli_json_text(json, "seed", seed);
     add_costs(json, r);

@@ -9,6 +9,7 @@
 /* What the result does not hold itself. */
 typedef struct cli_run_facts {
     const char *task;
+    const char *net; /* its spec */
     uint64_t seed;
     const char *kernels;
     int threads;

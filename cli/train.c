@@ -17,74 +17,33 @@ typedef struct training {
     train_plan plan;
     cli_progress progress;
     zo_context *ctx;
+    cli_place place;
     zo_task *task;
-    zo_net *init; /* NULL unless --init */
-    char *out;
+    zo_net *init;       /* NULL unless --init */
+    char *method, *out; /* what is really used */
+    char *net_text;     /* the net in a few words */
+    bool announced;
     zo_train_result result;
+    zo_net *net; /* the network that was kept */
 } training;
 
-static void say_task(training *t, const zo_task_info *info)
-{
-    char train[CLI_NUMBER], valid[CLI_NUMBER], test[CLI_NUMBER];
-    char *kind = info->classes ? cli_format("%d classes", info->classes)
-                               : cli_format("%d number(s) to predict", info->outputs);
-    char *text = cli_format("%s: %s training, %s validation, %s test examples; %d inputs, %s",
-                            info->name, cli_count((double)info->n_train, train),
-                            cli_count((double)info->n_validation, valid),
-                            cli_count((double)info->n_test, test), info->inputs, kind);
-    cli_progress_say(&t->progress, text);
-    free(text);
-    free(kind);
-}
+/* ---- before the run ---- */
 
-static void say_method(training *t)
+/* Finds the data set, if the task is one. Gives the exit status after printing what is wrong. */
+static int find_data(training *t)
 {
-    char *method = train_plan_method(&t->plan);
-    int threads = zo_context_threads(t->ctx);
-    char *text = cli_format("%s; %s kernels, %d thread%s; %s", method, zo_context_kernels(t->ctx),
-                            threads, threads == 1 ? "" : "s", t->out);
-    cli_progress_say(&t->progress, text);
-    free(text);
-    free(method);
-}
-
-static void say_net(training *t, const zo_net *net)
-{
-    char number[CLI_NUMBER];
-    char *text = cli_format("%s: %s parameters", zo_net_spec(net),
-                            cli_count((double)zo_net_parameters(net), number));
-    cli_progress_say(&t->progress, text);
-    free(text);
-}
-
-/* Says what is about to happen. Making the network once here finds a spec that does not fit before a
- * folder is made. */
-static zo_status announce(training *t)
-{
-    zo_task_info info = zo_task_describe(t->task);
-    zo_net *net = NULL;
-    zo_status status = ZO_OK;
-    if (!t->init) {
-        zo_net_def def = zo_net_default_def();
-        def.spec = t->plan.o.net ? t->plan.o.net : info.net;
-        def.inputs = info.inputs;
-        def.outputs = info.outputs;
-        status = zo_net_create(t->ctx, &def, &net);
-    }
-    if (!status) {
-        say_task(t, &info);
-        say_net(t, t->init ? t->init : net);
-        say_method(t);
-    }
-    zo_net_destroy(net);
-    return status;
+    char *fault;
+    zo_status status = cli_find_data(t->ctx, t->plan.task, t->plan.o.data, &t->place, &fault);
+    if (fault) cli_fail(CLI_FAILED, "%s", fault);
+    free(fault);
+    return cli_exit_status(status);
 }
 
 static zo_status load(training *t)
 {
     zo_task_def def = zo_task_default_def();
     def.name = t->plan.task;
-    def.data = cli_data_folder(t->plan.o.data);
+    def.data = t->place.data;
     def.seed = t->plan.o.seed;
     def.settings = (const char *const *)t->plan.task_settings.items;
     char *text = cli_format("loading %s ...", t->plan.task);
@@ -98,6 +57,95 @@ static zo_status load(training *t)
     }
     if (!status && zo_cancelled(t->ctx)) status = ZO_CANCELLED;
     return status;
+}
+
+/* The value of a trainer's resolved setting, to be freed, or NULL. */
+static char *setting_of(const zo_trainer *trainer, const char *key)
+{
+    const char *line;
+    for (int i = 0; (line = zo_trainer_setting(trainer, i)); i++) {
+        if (cli_key_is(line, key)) return cli_strdup(strchr(line, '=') + 1);
+    }
+    return NULL;
+}
+
+/* Notes the names of what the run will use. */
+static void describe(training *t, const zo_net *net, const zo_trainer *trainer)
+{
+    char number[CLI_NUMBER];
+    char *estimator = setting_of(trainer, "estimator"), *rule = setting_of(trainer, "rule");
+    t->method = estimator && rule ? train_plan_method(&t->plan, estimator, rule)
+                                  : cli_strdup(t->plan.o.method ? t->plan.o.method : "default");
+    t->net_text = cli_format("%s: %s parameters", zo_net_spec(net),
+                             cli_count((double)zo_net_parameters(net), number));
+    t->out = t->plan.o.out ? cli_strdup(t->plan.o.out) : train_plan_folder(&t->plan, t->method);
+    free(estimator);
+    free(rule);
+}
+
+/* Making net and trainer once here finds what does not fit before a folder is named. */
+static zo_status rehearse(training *t)
+{
+    zo_task_info info = zo_task_describe(t->task);
+    zo_net_def of_net = zo_net_default_def();
+    zo_trainer_def def = zo_trainer_default_def();
+    zo_net *net = NULL;
+    zo_trainer *trainer = NULL;
+    of_net.spec = t->plan.o.net ? t->plan.o.net : info.net;
+    of_net.inputs = info.inputs;
+    of_net.outputs = info.outputs;
+    of_net.init = "zero"; /* it is never run */
+    zo_status status = t->init ? ZO_OK : zo_net_create(t->ctx, &of_net, &net);
+    def.method = t->plan.o.method;
+    def.task = t->task;
+    def.net = t->init ? t->init : net;
+    def.seed = t->plan.o.seed;
+    def.settings = (const char *const *)t->plan.settings.items;
+    if (!status) status = zo_trainer_create(t->ctx, &def, &trainer);
+    if (!status) describe(t, def.net, trainer);
+    zo_trainer_destroy(trainer);
+    zo_net_destroy(net);
+    return status;
+}
+
+/* ---- the run ---- */
+
+static void say_task(training *t)
+{
+    zo_task_info info = zo_task_describe(t->task);
+    char train[CLI_NUMBER], valid[CLI_NUMBER], test[CLI_NUMBER];
+    char *kind = info.classes ? cli_format("%d classes", info.classes)
+                              : cli_format("%d number(s) to predict", info.outputs);
+    char *text = cli_format("%s: %s training, %s validation, %s test examples; %d inputs, %s",
+                            info.name, cli_count((double)info.n_train, train),
+                            cli_count((double)info.n_validation, valid),
+                            cli_count((double)info.n_test, test), info.inputs, kind);
+    cli_progress_say(&t->progress, text);
+    free(text);
+    free(kind);
+}
+
+static void say_method(training *t)
+{
+    int threads = zo_context_threads(t->ctx);
+    char *text = cli_format("%s; %s kernels, %d thread%s; %s", t->method,
+                            zo_context_kernels(t->ctx), threads, threads == 1 ? "" : "s", t->out);
+    cli_progress_say(&t->progress, text);
+    free(text);
+}
+
+/* For zo_train_def.report; `user` is the training. With the first report it is certain that the run
+ * goes ahead, and in which folder: what is refused leaves one line, not a banner. */
+static void report(void *user, const zo_report *r)
+{
+    training *t = user;
+    if (!t->announced) {
+        say_task(t);
+        cli_progress_say(&t->progress, t->net_text);
+        say_method(t);
+    }
+    t->announced = true;
+    cli_progress_report(&t->progress, r);
 }
 
 static zo_status learn(training *t)
@@ -116,10 +164,10 @@ static zo_status learn(training *t)
     def.forwards = o->forwards;
     def.target = o->target;
     def.out = t->out;
-    def.report = cli_progress_report;
-    def.report_user = &t->progress;
+    def.report = report;
+    def.report_user = t;
     def.seconds_before = cli_seconds();
-    return zo_train(t->ctx, &def, &t->result, NULL);
+    return zo_train(t->ctx, &def, &t->result, &t->net);
 }
 
 /* Two commands may choose the same free number; the library lets only one of them have it. */
@@ -132,7 +180,7 @@ static zo_status learn_in_own_folder(training *t)
     for (int i = 0; i < TRIES && status == ZO_EXISTS; i++) {
         if (i) {
             free(t->out);
-            t->out = train_plan_folder(&t->plan);
+            t->out = train_plan_folder(&t->plan, t->method);
         }
         status = learn(t);
     }
@@ -140,40 +188,48 @@ static zo_status learn_in_own_folder(training *t)
     return status;
 }
 
+/* ---- after the run ---- */
+
 static void show_result(training *t, bool stopped)
 {
-    zo_task_info info = zo_task_describe(t->task);
     cli_run_facts facts = {
-        info.name, t->plan.o.seed, zo_context_kernels(t->ctx), zo_context_threads(t->ctx),
-        t->out,    stopped};
+        .task = zo_task_describe(t->task).name,
+        .net = zo_net_spec(t->net),
+        .seed = t->plan.o.seed,
+        .kernels = zo_context_kernels(t->ctx),
+        .threads = zo_context_threads(t->ctx),
+        .run = t->out,
+        .stopped = stopped,
+    };
     if (t->plan.o.json)
         cli_json_print(stdout, cli_result_json(&t->result, &facts));
     else
         cli_result_print(stdout, cli_width(stdout), &t->result, &facts);
 }
 
+/* A result that could not be written is shown all the same: it is all that is left of the run. */
 static int finish(training *t, zo_status status)
 {
     bool stopped = status == ZO_CANCELLED;
-    bool done = *t->result.trainer != 0;
     cli_progress_end(&t->progress);
-    if (stopped && !done) return cli_fail(CLI_STOPPED, "stopped before training began");
-    if (status && !stopped) return cli_status(t->ctx, status);
-    show_result(t, stopped);
-    return stopped ? CLI_STOPPED : CLI_DONE;
+    if (stopped && !t->net) return cli_fail(CLI_STOPPED, "stopped before training began");
+    if (t->net && status != ZO_DIVERGED) show_result(t, stopped);
+    return cli_status(t->ctx, status);
 }
 
 static int train_in_context(training *t)
 {
+    int result = find_data(t);
+    if (result) return result;
     zo_status status = load(t);
-    if (!status) {
-        t->out = t->plan.o.out ? cli_strdup(t->plan.o.out) : train_plan_folder(&t->plan);
-        status = announce(t);
-    }
+    if (!status) status = rehearse(t);
     if (!status) status = learn_in_own_folder(t);
-    int result = finish(t, status);
+    result = finish(t, status);
+    zo_net_destroy(t->net);
     zo_net_destroy(t->init);
     zo_task_destroy(t->task);
+    free(t->method);
+    free(t->net_text);
     free(t->out);
     return result;
 }

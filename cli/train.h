@@ -29,11 +29,11 @@ typedef struct train_plan {
 int train_plan_make(int argc, char **argv, train_plan *plan);
 void train_plan_free(train_plan *plan);
 
-/* The method as far as it is known before the run: what was asked for, or the default's name; to be
- * freed. */
-char *train_plan_method(const train_plan *plan);
+/* How the run's method is called, given the classes it uses: ESTIMATOR, or ESTIMATOR:RULE where a rule was
+ * asked for; to be freed. */
+char *train_plan_method(const train_plan *plan, const char *estimator, const char *rule);
 
 /* runs/<task>-<method>-<N> with the next N; to be freed. */
-char *train_plan_folder(const train_plan *plan);
+char *train_plan_folder(const train_plan *plan, const char *method);
 
 #endif

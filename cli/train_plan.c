@@ -32,7 +32,8 @@ const cli_option train_option_table[] = {
     REAL(epochs, "E", DBL_MAX, "train for E passes over the examples"),
     REAL(forwards, "N", DBL_MAX, "train for N forward-equivalents"),
     REAL(target, "A", 1, "stop when validation accuracy reaches A, above 0 and at most 1"),
-    TEXT(data, "DIR", "where the data set is (default: $ZEROTH_DATA, then the system's)"),
+    TEXT(data, "DIR",
+         "where the data set is, and nowhere else (default: $ZEROTH_DATA, then the system's)"),
     TEXT(label, "COL", "the column of a table that holds the answers"),
     TEXT(missing, "HOW", "missing values of a table: refuse or impute"),
     {"set", "KEY=VALUE", CLI_LIST, offsetof(train_options, set), 0, 0,
@@ -156,17 +157,11 @@ static int read_config(int argc, char **argv, train_plan *plan, const char *task
 
 /* ---- settings ---- */
 
-static const zo_class_info *task_class(const char *task)
-{
-    size_t n = strlen(task);
-    bool table = n >= 4 && !strcmp(task + n - 4, ".csv");
-    return zo_class_find("tasks", table ? "csv" : task);
-}
-
 /* A key that the task has is the task's; the trainer answers for all others. */
 static void route(train_plan *plan, const cli_list *from)
 {
-    const zo_class_info *task = task_class(plan->task);
+    const char *name = zo_task_class_of(plan->task);
+    const zo_class_info *task = name ? zo_class_find("tasks", name) : NULL;
     for (int i = 0; i < from->n; i++) {
         const char *text = from->items[i];
         char *key = cli_format("%.*s", (int)strcspn(text, "="), text);
@@ -207,6 +202,9 @@ int train_plan_make(int argc, char **argv, train_plan *plan)
     if (plan->o.net && plan->o.init)
         return cli_fail(CLI_USAGE, "--net and --init exclude each other: RUN brings its own net");
     if (plan->o.config && (status = read_config(argc, argv, plan, task))) return status;
+    if (plan->o.net && plan->o.init)
+        return cli_fail(CLI_USAGE, "%s: \"net\" and \"init\" exclude each other: leave one out",
+                        plan->o.config);
     plan->task = task ? task : plan->config.task;
     if (!plan->task || !*plan->task)
         return cli_fail(CLI_USAGE, "train needs a TASK: 'zeroth list tasks' names them");
@@ -224,16 +222,11 @@ void train_plan_free(train_plan *plan)
 
 /* ---- names ---- */
 
-char *train_plan_method(const train_plan *plan)
+char *train_plan_method(const train_plan *plan, const char *estimator, const char *rule)
 {
-    char standard[ZO_TEXT_MAX];
-    if (plan->o.method) return cli_strdup(plan->o.method);
-    const char *estimator = cli_list_get(&plan->settings, "estimator");
-    const char *rule = cli_list_get(&plan->settings, "rule");
-    const zo_class_info *perturb = zo_class_find("trainers", "perturb");
-    if (!estimator) estimator = cli_param_default(perturb, "estimator", standard);
-    if (!estimator) estimator = "default";
-    return cli_format("%s%s%s", estimator, rule ? ":" : "", rule ? rule : "");
+    bool asked =
+        cli_list_get(&plan->settings, "rule") || (plan->o.method && strchr(plan->o.method, ':'));
+    return asked ? cli_format("%s:%s", estimator, rule) : cli_strdup(estimator);
 }
 
 /* One past the largest N of the entries "<stem>N" in runs/. */
@@ -254,18 +247,25 @@ static long next_number(const char *stem)
     return most + 1;
 }
 
-char *train_plan_folder(const train_plan *plan)
+/* How much of a file's name is not the ending of a table. */
+static int stem_length(const char *name)
+{
+    static const char *const endings[] = {".csv", ".tsv", ".txt"};
+    size_t n = strlen(name);
+    for (int i = 0; i < 3; i++) {
+        if (n > 4 && !strcmp(name + n - 4, endings[i])) return (int)n - 4;
+    }
+    return (int)n;
+}
+
+char *train_plan_folder(const train_plan *plan, const char *method)
 {
     const char *slash = strrchr(plan->task, '/'), *name = slash ? slash + 1 : plan->task;
-    size_t n = strlen(name);
-    if (n > 4 && !strcmp(name + n - 4, ".csv")) n -= 4;
-    char *method = train_plan_method(plan);
-    char *stem = cli_format("%.*s-%s-", (int)n, name, method);
+    char *stem = cli_format("%.*s-%s-", stem_length(name), name, method);
     for (char *p = stem; *p; p++) {
         if (strchr(":/ \t\\", *p)) *p = '-';
     }
     char *folder = cli_format("runs/%s%ld", stem, next_number(stem));
     free(stem);
-    free(method);
     return folder;
 }

@@ -25,6 +25,7 @@ import support
 
 TINY = ["--set", "n=300", "--epochs", "2", "--net", "dense8 relu dense3", "--threads", "2"]
 BLOBS = ["train", "blobs", "--set", "classes=3", *TINY]
+SYSTEM_DATA = "/usr/share/datasets"
 LIMIT = 60  # seconds until a command counts as hanging
 
 
@@ -271,6 +272,65 @@ class Train(Command):
             self.assertAlmostEqual(a, float(b), delta=1e-6 * (1 + abs(a)))
         self.bad("predict", "line", "t.csv", "--probabilities", status=2, says="numbers")
 
+    def test_large_numbers(self):
+        """Unix times: float32 has steps of 128 s there."""
+        lines = [f"{1700000000 + i},{'early' if i < 60 else 'late'}" for i in range(120)]
+        self.write("times.csv", "time,half\n" + "\n".join(lines) + "\n")
+        self.good("train", "times.csv", "--label", "half", "--epochs", "200", "--out", "run",
+                  "--quiet")
+        got = self.good("predict", "run", "times.csv").stdout.split()
+        right = sum(line.endswith("," + answer) for line, answer in zip(lines, got))
+        self.assertGreaterEqual(right, 114)
+        lines = [f"{i / 7},{1700000000 + 5000 * i}" for i in range(120)]
+        self.write("later.csv", "x,time\n" + "\n".join(lines) + "\n")
+        done = self.result("train", "later.csv", "--label", "time", "--epochs", "200", "--out",
+                           "line", "--quiet")
+        self.assertLess(done["validation_loss"], .05)
+        got = [float(row) for row in self.good("predict", "line", "later.csv").stdout.split()]
+        for i, time_ in enumerate(got):
+            self.assertLess(abs(time_ - 1700000000 - 5000 * i), 150000)
+
+    def test_tables_by_other_names(self):
+        table = self.flowers().read_text()
+        for name in ("flowers.tsv", "flowers.txt", "data/flowers"):
+            self.write(name, table.replace(",", "\t"))
+            got = self.result("train", name, "--label", "species", "--set", "test=0.4", "--set",
+                              "separator=tab", "--epochs", "1", "--method", "nodes", "--quiet")
+            self.assertRegex(got["run"], r"^runs/flowers-nodes-\d$")
+            config = json.loads((self.folder / got["run"] / "config.json").read_text())
+            self.assertEqual(config["task_settings"]["test"], "0.4")
+
+    def test_runs_are_called_what_they_are(self):
+        for words, name in ((["--method", "perturb", "--estimator", "weights"], "weights"),
+                            (["--method", "nodes", "--rule", "sgd"], "nodes-sgd"),
+                            (["--set", "estimator=weights", "--set", "rule=sgd"], "weights-sgd"),
+                            (["--method", "perturb:momentum"], "nodes-momentum"), ([], "nodes")):
+            with self.subTest(words=words):
+                got = self.result(*BLOBS, *words, "--quiet")
+                self.assertEqual(got["run"], f"runs/blobs-{name}-1")
+
+    def test_refusals_leave_no_banner(self):
+        for words in (["train", "blbos"], ["train", "gone.csv", "--label", "x"],
+                      ["train", "mnist", "--data", "gone"], ["train", "."]):
+            with self.subTest(words=words):
+                self.bad(*words, status=1 if "gone" in " ".join(words) else 2)
+        self.good(*BLOBS, "--out", "old", "--quiet")
+        for words, status, says in (
+                (["--set", "lr=x"], 2, "lr"), (["--set", "bathc=8"], 2, "batch"),
+                (["--method", "noodes"], 2, "nodes"), (["--net", "dense4"], 2, "dense3"),
+                (["--loss", "cross"], 2, "cross"), (["--out", "old"], 1, "old"),
+                (["--method", "nodes", "--estimator", "backprop"], 2, "estimator"),
+                (["--method", "nodes:sgd", "--rule", "adam"], 2, "rule")):
+            with self.subTest(words=words):
+                before = self.entries()
+                done = self.zeroth(*BLOBS, *words)
+                lines = done.stderr.splitlines()
+                self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+                self.assertEqual(lines[0], "loading blobs ...")
+                self.assertEqual(len(lines), 2, done.stderr)
+                self.assertIn(says, lines[1])
+                self.assertEqual(self.entries(), before)
+
     def test_plain_progress(self):
         done = self.good("train", "blobs", "--set", "n=300", "--seconds", "1")
         lines = done.stderr.splitlines()
@@ -313,6 +373,11 @@ class Config(Command):
         self.assertEqual((got["estimator"], got["rule"]), ("weights", "adam"))
         got = self.result("train", "--config", "a", "--method", "backprop", "--quiet")
         self.assertEqual(got["estimator"], "backprop")
+        self.good(*BLOBS[:-4], "--init", "a", "--out", "b", "--quiet")
+        for words, net in ((["--net", "dense5 relu dense3"], "dense5 relu dense3"),
+                           ([], "dense8 relu dense3")):
+            got = self.result("train", "--config", "b", "--quiet", *words)
+            self.assertEqual(got["net"], net)
         got = self.result("train", "spirals", "--config", "a", "--net", "dense4 relu dense2",
                           "--quiet")
         self.assertEqual(got["task"], "spirals")
@@ -337,6 +402,7 @@ class Config(Command):
                 ('{"task": 3}', "c.json:1", 2), ("[1]", "c.json:1", 2), ("", "c.json:1", 2),
                 ('{"settings": {\n"n": [1]}}', "c.json:2", 2), ('{"settings": 3}', "settings", 2),
                 ('{"schema": 9}', "another version", 2), ('{"net": {}}', "net", 2),
+                ('{"task": "blobs", "init": "a", "net": "dense3"}', ["c.json", '"init"'], 2),
                 ('{"epochs": 1}', "TASK", 2)):
             with self.subTest(text=text):
                 self.write("c.json", text)
@@ -375,11 +441,34 @@ class BadInput(Command):
 
     def test_missing_data_set(self):
         (self.folder / "empty").mkdir()
-        self.bad("train", "mnist", "--data", "empty", "--quiet", status=1, says="empty")
-        if not pathlib.Path("/usr/share/datasets/fashion-mnist").exists():
-            self.bad("train", "fashion-mnist", "--data", "empty", "--quiet", status=1,
-                     says=["empty", "dataset-fashion-mnist"])
+        said = self.bad("train", "mnist", "--data", "empty", "--quiet", status=1,
+                        says="(looked in empty/mnist, empty)")
+        self.assertNotIn(SYSTEM_DATA, said)
+        self.bad("train", "fashion-mnist", "--data", "empty", "--quiet", status=1,
+                 says=["empty", "dataset-fashion-mnist"], env={"ZEROTH_DATA": SYSTEM_DATA})
+        if not pathlib.Path(SYSTEM_DATA, "mnist").exists():
+            self.bad("train", "mnist", "--quiet", status=1, env={"ZEROTH_DATA": "empty"},
+                     says=["(looked in empty/mnist, empty)", SYSTEM_DATA])
+            self.bad("train", "mnist", "--quiet", status=1, says=f"looked in {SYSTEM_DATA}/mnist")
+        self.bad("train", "images", "--quiet", status=2, says="--data")
         self.bad("train", "gone.csv", "--label", "x", "--quiet", status=1, says="gone.csv")
+
+    def recorded(self, *words, **options):
+        got = self.result(*words, "--quiet", **options)
+        return json.loads((self.folder / got["run"] / "config.json").read_text()).get("data")
+
+    def test_where_data_come_from_is_recorded(self):
+        words = self.idx("parent/mnist")[:-3]
+        words[2:] = ["--net", "dense10", "--forwards", "1"]
+        env = {"ZEROTH_DATA": "parent"}
+        self.assertEqual(self.recorded(*words, env=env), "parent")
+        self.assertEqual(self.recorded(*words, "--data", "parent/mnist", env=env), "parent/mnist")
+        self.assertIsNone(self.recorded(*BLOBS, env=env))
+        if not pathlib.Path(SYSTEM_DATA, "fashion-mnist").exists():
+            self.skipTest("NOT TESTED: the system's data sets (needs dataset-fashion-mnist)")
+        words[1] = "fashion-mnist"
+        self.assertIsNone(self.recorded(*words, env=env))
+        self.bad(*words, "--data", "parent", "--quiet", status=1, says="looked in parent/fashion")
 
     def test_broken_idx(self):
         good = struct.pack(">IIII", 0x803, 40, 28, 28) + self.images
@@ -463,6 +552,23 @@ class BadInput(Command):
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertFalse((self.folder / "run/model.safetensors").exists())
 
+    def test_result_that_cannot_be_saved_is_shown(self):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))
+        words = [*BLOBS, "--quiet", "--net", "dense2999 dense3"]
+        done = self.zeroth(*words, "--json", "--out", "a", preexec_fn=limit)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn("a/model.safetensors", done.stderr)
+        got = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(got["net"], "dense2999 dense3")
+        self.assertIn("test_accuracy", got)
+        done = self.zeroth(*words, "--out", "b", preexec_fn=limit)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^test accuracy +\d")
+        self.assertFalse((self.folder / "b/model.safetensors").exists())
+
     def test_full_disk(self):
         disk = self.folder / "disk"
         disk.mkdir()
@@ -521,6 +627,14 @@ class Predict(Command):
         done = self.good("predict", "run", "new.csv")
         self.assertEqual(len(done.stdout.splitlines()), 9)
         self.assertEqual(done.stderr, "")
+
+    def test_warnings(self):
+        self.write("new.csv", "length,width,colour\n1,2,mauve\n1,2,red\n")
+        done = self.good("predict", "run", "new.csv")
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith("zeroth: warning: "), done.stderr)
+        self.assertIn('"mauve" in line 2', done.stderr)
+        self.assertEqual(self.good("predict", "run", "new.csv", "--quiet").stderr, "")
 
     def test_json_and_probabilities(self):
         got = json.loads(self.good("predict", "run", "flowers.csv", "--json",
@@ -646,8 +760,16 @@ class Show(Command):
             for folder in ("data", "data/mnist"):
                 got = json.loads(self.good("doctor", "--json", "--data", folder).stdout)
                 entry = {entry["name"]: entry for entry in got["data"]}["mnist"]
-                if found or not entry.get("folder", "").startswith("/usr"):
-                    self.assertEqual(entry["found"], found)
+                self.assertEqual(entry["found"], found)
+                if found:
+                    self.assertEqual(entry["folder"], "data/mnist")
+                    continue
+                words = ["train", "mnist", "--data", folder, "--quiet"]
+                said = self.bad(*words, status=1, says="t10k-labels-idx1-ubyte.gz is missing")
+                self.assertEqual(said, f"zeroth: {entry['remedy']}\n")
+        got = json.loads(self.good("doctor", "--json", env={"ZEROTH_DATA": "data"}).stdout)
+        self.assertEqual([entry["name"] for entry in got["data"]], ["fashion-mnist", "mnist"])
+        self.assertEqual(got["data"][1]["folder"], "data/mnist")
         self.assertRegex(self.good("doctor").stdout, r"GFLOP/s")
 
 
@@ -731,7 +853,7 @@ class Signals(Command):
             child.communicate()
 
     def test_interrupted_run_is_a_run(self):
-        for number, out in ((signal.SIGINT, "a"), (signal.SIGTERM, "b")):
+        for number, out in ((signal.SIGINT, "a"), (signal.SIGTERM, "b"), (signal.SIGHUP, "c")):
             self.flowers()
             with self.training("train", "flowers.csv", "--label", "species", "--seconds", "20",
                                "--out", out, "--json") as child:

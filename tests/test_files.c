@@ -1,4 +1,4 @@
-/* Files that are whole or not there, folders, buffers, checksums, JSON. */
+/* Files that are whole or not there, folders, buffers, checksums. */
 #include "support.h"
 
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 
 #include "base/files.h"
-#include "base/json.h"
 
 #define NOBODY 65534
 
@@ -244,23 +243,42 @@ static void folders_are_made(void **state)
 {
     const char *deep = in_folder(folder, "a/b//c/");
     struct stat info;
+    size_t made;
     (void)state;
     for (int i = 0; i < 2; i++) { /* the second time they are there */
-        assert_int_equal(zo_folder_make(ctx, deep), ZO_OK);
+        assert_int_equal(zo_folder_make(ctx, deep, &made), ZO_OK);
         assert_int_equal(stat(deep, &info), 0);
         assert_true(S_ISDIR(info.st_mode));
     }
-    assert_int_equal(zo_folder_make(ctx, "/"), ZO_OK);
+    assert_int_equal(zo_folder_make(ctx, "/", &made), ZO_OK);
     put_file(in_folder(folder, "plain"), "x", 1);
-    assert_int_equal(zo_folder_make(ctx, in_folder(folder, "plain")), ZO_IO);
+    assert_int_equal(zo_folder_make(ctx, in_folder(folder, "plain"), &made), ZO_IO);
     error_says(ctx, "plain", "Not a directory", NULL);
-    assert_int_equal(zo_folder_make(ctx, in_folder(folder, "plain/below")), ZO_IO);
-    assert_int_equal(zo_folder_make(ctx, ""), ZO_IO);
+    assert_int_equal(zo_folder_make(ctx, in_folder(folder, "plain/below"), &made), ZO_IO);
+    assert_int_equal(zo_folder_make(ctx, "", &made), ZO_IO);
     char *huge = malloc(10000);
     memset(huge, 'x', 9999);
     huge[9999] = 0;
-    assert_int_equal(zo_folder_make(ctx, huge), ZO_IO);
+    assert_int_equal(zo_folder_make(ctx, huge, &made), ZO_IO);
     free(huge);
+}
+
+static void folders_are_unmade(void **state)
+{
+    char name[300] = "new/two/", *end = name + strlen(name);
+    struct stat info;
+    size_t made;
+    (void)state;
+    memset(end, 'x', 280); /* longer than a file system takes */
+    assert_int_equal(zo_folder_make(ctx, in_folder(folder, name), &made), ZO_IO);
+    assert_int_not_equal(stat(in_folder(folder, "new"), &info), 0);
+    const char *path = in_folder(folder, "old");
+    assert_int_equal(zo_folder_make(ctx, path, &made), ZO_OK);
+    path = in_folder(folder, "old/one/two");
+    assert_int_equal(zo_folder_make(ctx, path, &made), ZO_OK);
+    zo_folder_unmake(path, made);
+    assert_int_not_equal(stat(in_folder(folder, "old/one"), &info), 0);
+    assert_int_equal(stat(in_folder(folder, "old"), &info), 0);
 }
 
 static void paths_are_joined(void **state)
@@ -341,38 +359,6 @@ static void checksums_are_xxh3(void **state)
     }
 }
 
-/* ---- JSON ---- */
-
-static void refuse_json(const char *text, size_t n, const char *says)
-{
-    assert_null(zo_json_parse(ctx, "x.json", text, n));
-    error_says(ctx, "x.json", "line", "column", says, NULL);
-}
-
-static void json_is_strict(void **state)
-{
-    bool failed = false;
-    (void)state;
-    json_t *json = zo_json_parse(ctx, "x.json", "{\"a\": [1, 2.5, null]} garbage", 21);
-    assert_non_null(json);
-    json_decref(json);
-    refuse_json("{\"a\": 1, \"a\": 2}", 16, "duplicate");
-    refuse_json("{\"a\": 1} x", 10, "");
-    refuse_json("{\"a\": \"\xff\"}", 10, "0xff");
-    refuse_json("{\"a\": NaN}", 10, "");
-    refuse_json("", 0, "");
-    assert_true(json_is_null(zo_json_real(NAN)) && json_is_null(zo_json_real(-INFINITY)));
-    json = json_object();
-    zo_json_set(json, "x", zo_json_real(0.1), &failed);
-    assert_false(failed);
-    char *line = zo_json_line(json);
-    assert_string_equal(line, "{\"x\":0.1}\n");
-    free(line);
-    zo_json_set(json, "y", NULL, &failed);
-    assert_true(failed);
-    json_decref(json);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,11 +371,11 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_named),
         cmocka_unit_test(lines_are_appended),
         cmocka_unit_test(folders_are_made),
+        cmocka_unit_test(folders_are_unmade),
         cmocka_unit_test(paths_are_joined),
         cmocka_unit_test(buffers_grow_and_are_read_back),
         cmocka_unit_test(readers_stop_at_the_end),
         cmocka_unit_test(checksums_are_xxh3),
-        cmocka_unit_test(json_is_strict),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -51,7 +51,8 @@ static void compare(const rows *r, const zo_kernels *k, zo_loss_kind kind, bool 
 static void compare_all(const rows *r)
 {
     for (int s = 0; kernel_set(s); s++) {
-        for (int kind = 0; kind < ZO_LOSSES; kind++) compare(r, kernel_set(s), kind, false);
+        for (int kind = 0; kind < ZO_LOSSES; kind++)
+            compare(r, kernel_set(s), (zo_loss_kind)kind, false);
         compare(r, kernel_set(s), ZO_SQUARED_ERROR, true);
     }
 }

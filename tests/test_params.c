@@ -347,53 +347,6 @@ static void numbers_do_not_depend_on_the_locale(void **state)
     assert_true(kept);
 }
 
-/* ---- every class's table ---- */
-
-/* What is shown is accepted, and gives the same value: for each row of each class that can be named. */
-static void check_table(const zo_class_info *c)
-{
-    static char values[1 << 16], again[1 << 16];
-    zo_block block = {c, again};
-    for (const zo_param *p = c->params; p->name; p++) {
-        char line[ZO_TEXT_MAX + 64], back[ZO_TEXT_MAX + 64];
-        const char *list[] = {line, NULL};
-        memset(values, 0, sizeof values);
-        memset(again, 0x5a, sizeof again);
-        zo_params_default(c->params, values);
-        zo_param_show(p, values, line, sizeof line);
-        if (zo_params_apply(ctx, list, &block, 1))
-            fail_msg("%s: %s: %s", c->name, line, zo_last_error(ctx));
-        zo_param_show(p, again, back, sizeof back);
-        assert_string_equal(line, back);
-        assert_true(p->help && *p->help);
-        if (p->type == ZO_PARAM_INT || p->type == ZO_PARAM_REAL)
-            assert_true(p->min <= p->standard && p->standard <= p->max);
-    }
-}
-
-static void every_table_accepts_its_defaults(void **state)
-{
-    int classes = 0;
-    const char *kind;
-    (void)state;
-    for (int k = 0; (kind = zo_kind_name(k)); k++) {
-        const zo_class_info *c;
-        for (int i = 0; (c = zo_class_at(kind, i)); i++, classes++) {
-            assert_ptr_equal(zo_class_find(kind, c->name), c);
-            assert_true(*c->name && *c->summary && c->source);
-            for (int j = 0; j < i; j++)
-                assert_string_not_equal(zo_class_at(kind, j)->name, c->name);
-            check_table(c);
-        }
-        assert_null(zo_class_at(kind, -1));
-    }
-    assert_null(zo_class_at("nonsense", 0));
-    assert_null(zo_class_find("nonsense", "dense"));
-    assert_null(zo_class_find("layers", "nonsense"));
-    assert_null(zo_kind_name(-1));
-    assert_true(classes > 20);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,7 +362,6 @@ int main(void)
         cmocka_unit_test(numbers_are_read_whole),
         cmocka_unit_test(reals_round_trip_and_are_short),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
-        cmocka_unit_test(every_table_accepts_its_defaults),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -183,6 +183,18 @@ static void normal_numbers_are_normal(void **state)
     }
 }
 
+/* Box and Muller's formula of two uniform numbers, with the C library's functions. */
+static void normal_numbers_are_their_formula(void **state)
+{
+    zo_random r = zo_random_at(3, ZO_FOR_TESTS, 1, 1), u = r;
+    (void)state;
+    for (int i = 0; i < 20000; i++) {
+        double radius = sqrt(-2 * log1p(-zo_random_uniform(&u)));
+        assert_near(zo_random_normal(&r), radius * cos(2 * acos(-1) * zo_random_uniform(&u)), 1e-14,
+                    0, "normal");
+    }
+}
+
 static void uniform_numbers_are_uniform(void **state)
 {
     static double x[DRAWS];
@@ -290,6 +302,7 @@ int main(void)
         cmocka_unit_test(large_ranges_have_no_bias),
         cmocka_unit_test(uniform_numbers_are_uniform),
         cmocka_unit_test(normal_numbers_are_normal),
+        cmocka_unit_test(normal_numbers_are_their_formula),
         cmocka_unit_test(shuffles_are_permutations),
         cmocka_unit_test(shuffles_of_four_are_uniform),
         cmocka_unit_test(logarithm_is_within_two_ulp),

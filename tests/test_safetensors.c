@@ -106,7 +106,7 @@ static void same_net_same_bytes(void **state)
     "\"1\"}"
 #define TENSOR(name, shape, begin, end)                                                            \
     "\"" name "\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" #begin "," #end "]" \
-                                                                                               "}"
+    "}"
 #define WEIGHT TENSOR("0.weight", "1,2", 0, 8)
 #define BIAS TENSOR("0.bias", "2", 8, 16)
 #define SHIFT TENSOR("input.shift", "1", 16, 20)

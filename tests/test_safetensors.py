@@ -31,10 +31,19 @@ def table(path, rows, target):
     path.write_text("\n".join(lines) + "\n")
 
 
-def features(path):
-    """The numbers of a table as float32, as the library reads them; and the answers."""
+def metadata(model):
+    with safe_open(model, framework="numpy") as f:
+        return f.metadata()
+
+
+def features(path, model):
+    """The numbers of a table, less the offsets that the model's note gives its columns, as float32;
+    and the answers."""
     rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    return numpy.array([row[:2] for row in rows], dtype=numpy.float32), [row[2] for row in rows]
+    columns = json.loads(metadata(model)["task"])["columns"]
+    offset = [column.get("offset", 0) for column in columns[:2]]
+    x = numpy.array([row[:2] for row in rows], dtype=numpy.float64) - offset
+    return x.astype(numpy.float32), [row[2] for row in rows]
 
 
 def forward(tensors, words, x):
@@ -65,9 +74,9 @@ class Models(unittest.TestCase):
     def test_names_shapes_and_metadata(self):
         path = self.train("blobs", "--set", "n=300", "--set", "classes=3", "--net", NET)
         with safe_open(path, framework="numpy") as model:
-            meta = model.metadata()
             shapes = {name: model.get_tensor(name).shape for name in model.keys()}
             types = {model.get_tensor(name).dtype for name in model.keys()}
+        meta = metadata(path)
         inputs = int(meta["inputs"])
         self.assertEqual(meta["format"], "zeroth")
         self.assertEqual(meta["version"], "1")
@@ -84,7 +93,7 @@ class Models(unittest.TestCase):
         data = self.folder / "flowers.csv"
         table(data, 240, target=False)
         model = self.train(data, "--label", "answer", "--net", NET)
-        x, answers = features(data)
+        x, answers = features(data, model)
         y = forward(load_file(model), NET.split(), x)
         p = numpy.exp(y - y.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
@@ -103,7 +112,7 @@ class Models(unittest.TestCase):
         model = self.train(data, "--label", "answer", "--net", net)
         tensors = load_file(model)
         self.assertEqual(tensors["output.shift"].shape, (1,))
-        x, answers = features(data)
+        x, _ = features(data, model)
         y = forward(tensors, net.split(), x)[:, 0]
         got = numpy.array(self.predict(model, data)["predictions"], dtype=float).reshape(-1)
         numpy.testing.assert_allclose(got, y, rtol=1e-5)
@@ -113,10 +122,8 @@ class Models(unittest.TestCase):
         data = self.folder / "flowers.csv"
         table(data, 240, target=False)
         model = self.train(data, "--label", "answer", "--net", NET)
-        with safe_open(model, framework="numpy") as f:
-            meta = f.metadata()
         again = self.folder / "again.safetensors"
-        save_file(load_file(model), again, metadata=meta)  # other places, the same tensors
+        save_file(load_file(model), again, metadata=metadata(model))  # other places, the same tensors
         self.assertNotEqual(model.read_bytes(), again.read_bytes())
         ours, theirs = (self.predict(m, data, "--probabilities") for m in (model, again))
         for key in ("classes", "predictions", "probabilities", "accuracy"):

@@ -65,6 +65,32 @@ static void names_are_checked(void **state)
     assert_null(task);
 }
 
+/* The class is that which create would use. */
+static void names_have_classes(void **state)
+{
+    static const char *const tables[] = {"a.csv", "a.tsv", "a.txt", "a-table", "./blobs"};
+    char folder[] = "names-XXXXXX";
+    (void)state;
+    assert_string_equal(zo_task_class_of("blobs"), "blobs");
+    assert_string_equal(zo_task_class_of("mnist"), "mnist");
+    assert_null(zo_task_class_of(NULL));
+    assert_null(zo_task_class_of(""));
+    assert_null(zo_task_class_of("csv"));
+    assert_null(zo_task_class_of("blob"));
+    assert_null(zo_task_class_of("none.csv"));
+    assert_null(zo_task_class_of("."));
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 5; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/%s", folder, tables[i]);
+        write_file(path, "", 0);
+        assert_string_equal(zo_task_class_of(path), "csv");
+        remove(path);
+        assert_null(zo_task_class_of(path));
+    }
+    remove(folder);
+}
+
 static void every_class_is_complete(void **state)
 {
     (void)state;
@@ -561,6 +587,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_are_checked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_have_classes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_class_is_complete, set_up, tear_down),
         cmocka_unit_test_setup_teardown(settings_are_checked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(config_repeats_the_task, set_up, tear_down),

@@ -166,10 +166,27 @@ static zo_raw must_load(const char *text, const zo_table_settings *s)
     return raw;
 }
 
+/* What the numbers of a column are counted from. */
+static double offset_of(const char *encoder, int column)
+{
+    zo_encoder e;
+    assert_int_equal(zo_encoder_read(ctx, encoder, &e), ZO_OK);
+    double offset = e.column[column].offset;
+    zo_encoder_free(ctx, &e);
+    return offset;
+}
+
+/* The targets in the user's unit. */
+static double target_at(const zo_raw *raw, int64_t i)
+{
+    return (double)raw->target[i] + raw->target_offset;
+}
+
 static void numbers_and_texts_become_features(void **state)
 {
     zo_table_settings s = settings_for("y");
     zo_raw raw = must_load(flowers, &s);
+    double offset = offset_of(raw.encoder, 0);
     (void)state;
     assert_int_equal(raw.n, 12);
     assert_int_equal(raw.inputs, 4); /* x, blue, green, red */
@@ -178,7 +195,7 @@ static void numbers_and_texts_become_features(void **state)
     assert_string_equal(raw.class_name[1], "yes");
     for (int i = 0; i < 12; i++) {
         const float *x = raw.x + 4 * i;
-        assert_true(x[0] == (float)(i + 1));
+        assert_true(x[0] == (float)(i + 1 - offset));
         assert_true(x[1] == (float)(i % 3 == 1)); /* blue */
         assert_true(x[2] == (float)(i % 3 == 2));
         assert_true(x[3] == (float)(i % 3 == 0));
@@ -271,7 +288,7 @@ static void kind_of_label_is_found(void **state)
     assert_int_equal(raw.classes, 0);
     assert_int_equal(raw.targets, 1);
     assert_null(raw.class_name);
-    assert_true(raw.target[22] == 1.0f);
+    assert_true(target_at(&raw, 22) == 1);
     zo_raw_free(ctx, &raw);
     s.kind = 1;
     raw = must_load(text, &s);
@@ -282,7 +299,7 @@ static void kind_of_label_is_found(void **state)
     table_of(text, sizeof text, 12, same, "%d.5");
     raw = must_load(text, &s);
     assert_int_equal(raw.classes, 0);
-    assert_true(raw.target[3] == 3.5f);
+    assert_true(target_at(&raw, 3) == 3.5);
     zo_raw_free(ctx, &raw);
 }
 
@@ -296,7 +313,7 @@ static void numbers_do_not_depend_on_the_locale(void **state)
     for (int i = 0; i < 4 && !set; i++) set = setlocale(LC_ALL, comma[i]);
     table_of(text, sizeof text, 12, same, "%d.25");
     zo_raw raw = must_load(text, &s);
-    assert_true(raw.target[7] == 7.25f);
+    assert_true(target_at(&raw, 7) == 7.25);
     zo_raw_free(ctx, &raw);
     setlocale(LC_ALL, "C");
     if (!set) {
@@ -350,7 +367,8 @@ static float median_of(const float *value, const uint8_t *part, int n)
     return (known[(m - 1) / 2] + known[m / 2]) / 2;
 }
 
-/* The median is that of the training rows, computed here a second time; it is not that of all rows. */
+/* The median is that of the training rows, computed here a second time; it is not that of all rows.
+ * Numbers are counted from it. */
 static void missing_values_are_imputed(void **state)
 {
     static const float w[] = {1, 2, NAN, 4, NAN, 6, 7, 8, 9, 10, NAN, 12, 13, 14};
@@ -366,7 +384,7 @@ static void missing_values_are_imputed(void **state)
         float median = median_of(w, part, 14);
         differ += median != median_of(w, NULL, 14);
         for (int i = 0; i < 14; i++)
-            assert_true(raw.x[i * raw.inputs] == (isnan(w[i]) ? median : w[i]));
+            assert_true(raw.x[i * raw.inputs] == (isnan(w[i]) ? 0 : w[i] - median));
         zo_raw_free(ctx, &raw);
     }
     assert_true(differ > 0);
@@ -377,6 +395,95 @@ static void missing_values_are_imputed(void **state)
     assert_true(raw.x[4 * 5 + 1] == 1);
     assert_true(raw.x[4 * 6 + 1] == 0 && raw.x[4 * 6 + 2] == 1);
     zo_raw_free(ctx, &raw);
+}
+
+static void predict(const char *encoder, const char *text, int64_t *n, float **x, int32_t **label)
+{
+    zo_encoder e;
+    char *bytes = copy_of(text);
+    if (zo_encoder_read(ctx, encoder, &e)) fail_msg("%s", zo_last_error(ctx));
+    if (zo_encoder_table(ctx, &e, "p.csv", bytes, strlen(text), n, x, label))
+        fail_msg("%s", zo_last_error(ctx));
+    zo_encoder_free(ctx, &e);
+    free(bytes);
+}
+
+/* n rows "time,value", the times `step` seconds apart from 1.7e9 on. */
+static void times_of(char *out, size_t room, int n, int step, bool classes)
+{
+    size_t used = (size_t)snprintf(out, room, "x,y\n");
+    for (int i = 0; i < n; i++) {
+        int value = classes ? i % 2 : 1700000000 + 3 * i;
+        used += (size_t)snprintf(out + used, room - used, "%d,%d\n", 1700000000 + step * i, value);
+    }
+}
+
+/* In float32 all times below would be one number: its neighbours are 128 s away. */
+static void large_numbers_keep_their_differences(void **state)
+{
+    enum { N = 60 };
+    zo_table_settings s = settings_for("y");
+    char text[4000];
+    (void)state;
+    times_of(text, sizeof text, N, 1, true);
+    zo_raw raw = must_load(text, &s);
+    for (int i = 1; i < N; i++) assert_true(raw.x[i] - raw.x[i - 1] == 1);
+    assert_true(fabs(offset_of(raw.encoder, 0) - 1700000000 - N / 2) < N / 4);
+    int64_t n;
+    float *x;
+    int32_t *label;
+    predict(raw.encoder, "x\n1700000007\n1700000008.25\n", &n, &x, &label);
+    assert_true(x[0] == raw.x[7] && x[1] == raw.x[7] + 1.25f);
+    zo_free(ctx, x);
+    zo_raw_free(ctx, &raw);
+}
+
+/* Targets too; the network's output transform gives the user's unit back as well as float32 can. */
+static void large_targets_keep_their_differences(void **state)
+{
+    enum { N = 60 };
+    zo_table_settings s = settings_for("y");
+    char text[4000];
+    zo_task *task;
+    (void)state;
+    times_of(text, sizeof text, N, 1, false);
+    zo_raw raw = must_load(text, &s);
+    assert_int_equal(raw.classes, 0);
+    for (int i = 0; i < N; i++) assert_true(target_at(&raw, i) == 1700000000 + 3 * i);
+    assert_int_equal(zo_task_build(ctx, "t.csv", 1, s.validation, true, &raw, &task), ZO_OK);
+    const zo_examples *train = &task->part[ZO_TRAIN];
+    double squares = 0;
+    for (int64_t i = 0; i < train->n; i++)
+        squares += (double)train->target[i] * (double)train->target[i];
+    assert_true(fabs(squares / (double)train->n - 1) < 1e-5);
+    assert_true(fabs((double)task->target_shift[0] - 1700000000 - 1.5 * N) <= 128);
+    assert_true(fabs((double)task->target_scale[0] - 3 * N / sqrt(12)) < 5);
+    assert_non_null(strstr(logged, "float32"));
+    zo_task_destroy(task);
+
+    logged[0] = 0; /* nothing to warn of where the differences are large enough */
+    raw = must_load("x,y\n" TEN("1,1700000000\n2,1700090000\n") "3,1.5\n", &s);
+    assert_int_equal(zo_task_build(ctx, "t.csv", 1, s.validation, true, &raw, &task), ZO_OK);
+    assert_string_equal(logged, "");
+    zo_task_destroy(task);
+}
+
+/* The split moves the offsets, but the data are the same; another choice of columns are other data. */
+static void the_seed_is_not_in_the_checksum(void **state)
+{
+    zo_table_settings s = settings_for("y");
+    (void)state;
+    zo_raw a = load_seeded(flowers, 1, &s), b = load_seeded(flowers, 2, &s);
+    for (uint64_t seed = 3; !strcmp(a.encoder, b.encoder); seed++) {
+        zo_raw_free(ctx, &b);
+        b = load_seeded(flowers, seed, &s);
+    }
+    strcpy(s.ignore, "x");
+    zo_raw c = load_seeded(flowers, 1, &s);
+    assert_true(a.checksum && a.checksum == b.checksum && a.checksum != c.checksum);
+    zo_raw_free(ctx, &a);
+    zo_raw_free(ctx, &b);
+    zo_raw_free(ctx, &c);
 }
 
 /* A category that only a held-out row has is not known: "rare" stands in row 0. */
@@ -518,17 +625,6 @@ static void survives_lack_of_memory(void **state)
 
 /* ---- prediction ---- */
 
-static void predict(const char *encoder, const char *text, int64_t *n, float **x, int32_t **label)
-{
-    zo_encoder e;
-    char *bytes = copy_of(text);
-    if (zo_encoder_read(ctx, encoder, &e)) fail_msg("%s", zo_last_error(ctx));
-    if (zo_encoder_table(ctx, &e, "p.csv", bytes, strlen(text), n, x, label))
-        fail_msg("%s", zo_last_error(ctx));
-    zo_encoder_free(ctx, &e);
-    free(bytes);
-}
-
 static void training_rows_are_encoded_as_they_were(void **state)
 {
     static const char *const text[] = {flowers, gaps};
@@ -558,11 +654,13 @@ static void columns_are_found_by_name(void **state)
     float *x;
     int32_t *label;
     (void)state;
+    float from = (float)offset_of(raw.encoder, 0);
     /* another order, another separator, one column more, no label, a category never seen */
     predict(raw.encoder, "colour;extra;x\nred;;2.5\nmauve;z;-1\n", &n, &x, &label);
     assert_int_equal(n, 2);
     assert_null(label);
-    assert_memory_equal(x, ((const float[]){2.5f, 0, 0, 1, -1, 0, 0, 0}), 8 * sizeof *x);
+    assert_memory_equal(x, ((const float[]){2.5f - from, 0, 0, 1, -1 - from, 0, 0, 0}),
+                        8 * sizeof *x);
     assert_non_null(strstr(logged, "\"mauve\" in line 3"));
     zo_free(ctx, x);
 
@@ -588,7 +686,7 @@ static void a_column_without_a_name(void **state)
     int32_t *label;
     (void)state;
     predict(raw.encoder, ",y\n7,2\n", &n, &x, &label);
-    assert_true(n == 1 && x[0] == 7.0f && label[0] == 0);
+    assert_true(n == 1 && label[0] == 0 && x[0] == 7.0f - (float)offset_of(raw.encoder, 0));
     zo_free(ctx, x);
     zo_free(ctx, label);
     zo_raw_free(ctx, &raw);
@@ -602,14 +700,15 @@ static void columns_are_taken_in_order(void **state)
     int32_t *label;
     (void)state;
     zo_raw raw = must_load(TEN("1,10,3\n2,20,4\n"), &s);
+    float a = (float)offset_of(raw.encoder, 0), c = (float)offset_of(raw.encoder, 2);
     predict(raw.encoder, "5,20.0,6\n7,10,8\n", &n, &x, &label);
-    assert_memory_equal(x, ((const float[]){5, 6, 7, 8}), 4 * sizeof *x);
+    assert_memory_equal(x, ((const float[]){5 - a, 6 - c, 7 - a, 8 - c}), 4 * sizeof *x);
     assert_int_equal(label[0], 1);
     assert_int_equal(label[1], 0);
     zo_free(ctx, x);
     zo_free(ctx, label);
     predict(raw.encoder, "5,6\n", &n, &x, &label); /* without the label */
-    assert_memory_equal(x, ((const float[]){5, 6}), 2 * sizeof *x);
+    assert_memory_equal(x, ((const float[]){5 - a, 6 - c}), 2 * sizeof *x);
     assert_null(label);
     zo_free(ctx, x);
     zo_raw_free(ctx, &raw);
@@ -679,6 +778,9 @@ static void refuses_damaged_encoders(void **state)
         HEAD COLS "\"answers\":\"texts\",\"classes\":[]}",
         HEAD COLS "\"answers\":\"texts\"}",
         HEAD "\"columns\":[]," TAIL,
+        HEAD "\"columns\":[{\"name\":\"a\",\"kind\":\"number\",\"offset\":\"1\"}]," TAIL,
+        HEAD "\"columns\":[{\"name\":\"a\",\"kind\":\"number\",\"offset\":1e31}]," TAIL,
+        HEAD "\"columns\":[{\"name\":\"a\",\"kind\":\"label\",\"offset\":[]}]," TAIL,
         HEAD "\"columns\":[1]," TAIL,
         HEAD "\"columns\":{\"a\":1}," TAIL,
         HEAD "\"columns\":[{\"kind\":\"number\"}]," TAIL,
@@ -704,6 +806,19 @@ static void refuses_damaged_encoders(void **state)
         assert_null(e.json);
         error_says(ctx, "description of its input", NULL);
     }
+}
+
+/* As models were written before there were offsets. */
+static void no_offset_means_zero(void **state)
+{
+    int64_t n;
+    float *x;
+    int32_t *label;
+    (void)state;
+    predict(HEAD COLS TAIL, "a\n1.5\n-3\n", &n, &x, &label);
+    assert_int_equal(n, 2);
+    assert_true(x[0] == 1.5f && x[1] == -3);
+    zo_free(ctx, x);
 }
 
 static void names_travel_with_the_encoder(void **state)
@@ -792,6 +907,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_do_not_depend_on_the_locale, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_values_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_values_are_imputed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_numbers_keep_their_differences, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(large_targets_keep_their_differences, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_seed_is_not_in_the_checksum, set_up, tear_down),
         cmocka_unit_test_setup_teardown(categories_are_those_of_training, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_fault_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(too_many_categories, set_up, tear_down),
@@ -803,6 +921,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(columns_are_taken_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_rows_that_do_not_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_damaged_encoders, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_offset_means_zero, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_travel_with_the_encoder, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_are_encoded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prediction_survives_lack_of_memory, set_up, tear_down),

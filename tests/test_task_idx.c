@@ -384,20 +384,59 @@ static void says_where_it_looked(void **state)
     (void)state;
     def.name = "mnist";
     def.data = "nowhere/at-all/";
-    if (!data_folder("mnist/train-images-idx3-ubyte.gz") ||
-        access("/usr/share/datasets/mnist", F_OK)) {
-        assert_int_equal(zo_task_create(ctx, &def, &task), ZO_NOT_FOUND);
-        error_says(ctx, "mnist", "nowhere/at-all/mnist, nowhere/at-all,", "/usr/share/datasets",
-                   "--data DIR", "ZEROTH_DATA", NULL);
-    }
-    /* the files of the one set are not taken for the other's */
+    assert_int_equal(zo_task_create(ctx, &def, &task), ZO_NOT_FOUND);
+    error_says(ctx, "mnist", "(looked in nowhere/at-all/mnist, nowhere/at-all)", "--data DIR",
+               "ZEROTH_DATA", NULL);
+    /* The files of the one set are not taken for the other's, and a folder that lacks the set is not
+     * made up for by the standard one. */
     def.name = "fashion-mnist";
     snprintf(path, sizeof path, "%s/mnist", home);
     def.data = path;
-    if (access("/usr/share/datasets/fashion-mnist", F_OK)) {
-        assert_int_equal(zo_task_create(ctx, &def, &task), ZO_NOT_FOUND);
-        error_says(ctx, "dataset-fashion-mnist", NULL);
+    assert_int_equal(zo_task_create(ctx, &def, &task), ZO_NOT_FOUND);
+    error_says(ctx, "dataset-fashion-mnist", NULL);
+    assert_null(strstr(zo_last_error(ctx), ZO_DATA_FOLDER));
+    def.name = "mnist";
+    def.data = NULL;
+    if (!access(ZO_DATA_FOLDER "/mnist", F_OK)) return;
+    assert_int_equal(zo_task_create(ctx, &def, &task), ZO_NOT_FOUND);
+    error_says(ctx, "(looked in " ZO_DATA_FOLDER "/mnist)", NULL);
+}
+
+static void tells_the_folder(void **state)
+{
+    char path[128], found[128], missing[256];
+    (void)state;
+    snprintf(path, sizeof path, "%s/mnist", home);
+    assert_int_equal(zo_task_find(ctx, "mnist", home, found, sizeof found), ZO_OK);
+    assert_string_equal(found, path);
+    assert_int_equal(zo_task_find(ctx, "mnist", path, found, sizeof found), ZO_OK);
+    assert_string_equal(found, path);
+    assert_int_equal(zo_task_find(ctx, "images", path, found, sizeof found), ZO_OK);
+    assert_string_equal(found, path);
+    assert_int_equal(zo_task_find(ctx, "mnist", home, found, strlen(path) + 1), ZO_OK);
+    assert_int_equal(zo_task_find(ctx, "mnist", home, found, strlen(path)), ZO_USAGE);
+    assert_int_equal(zo_task_find(ctx, "mnist", home, NULL, 0), ZO_USAGE);
+    assert_int_equal(zo_task_find(ctx, "images", NULL, found, sizeof found), ZO_USAGE);
+    assert_int_equal(zo_task_find(ctx, "fashion-mnist", path, found, sizeof found), ZO_NOT_FOUND);
+    assert_int_equal(zo_task_find(ctx, "blobs", home, found, sizeof found), ZO_UNSUPPORTED);
+    error_says(ctx, "blobs", NULL);
+    assert_int_equal(zo_task_find(ctx, "minst", home, found, sizeof found), ZO_USAGE);
+    error_says(ctx, "did you mean mnist", NULL);
+    assert_int_equal(zo_task_find(ctx, NULL, home, found, sizeof found), ZO_USAGE);
+
+    /* all four files must be there, and create agrees */
+    static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                        "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"};
+    for (int i = 0; i < 4; i++) {
+        put_small_set();
+        snprintf(missing, sizeof missing, "%s/%s", path, names[i]);
+        remove(missing);
+        assert_int_equal(zo_task_find(ctx, "mnist", home, found, sizeof found), ZO_NOT_FOUND);
+        error_says(ctx, path, i % 2 ? "labels" : "images", i < 2 ? "train" : "t10k", "missing",
+                   "--data", NULL);
+        assert_int_equal(create_small(ctx, home), ZO_NOT_FOUND);
     }
+    put_small_set();
 }
 
 static void refuses_broken_sets(void **state)
@@ -445,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(fashion_round_trip, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_the_folder, make_home, drop_home),
         cmocka_unit_test_setup_teardown(says_where_it_looked, make_home, drop_home),
+        cmocka_unit_test_setup_teardown(tells_the_folder, make_home, drop_home),
         cmocka_unit_test_setup_teardown(refuses_broken_sets, make_home, drop_home),
         cmocka_unit_test_setup_teardown(a_set_survives_lack_of_memory, make_home, drop_home),
     };

@@ -46,7 +46,7 @@ ZO_API zo_status zo_net_load(zo_context *ctx, const char *path, zo_net **out);
 
 /** Writes tensors "N.weight" [inputs][units], "N.bias" [units] (N: place of the layer in the spec, from 0),
  *  "input.shift", "input.scale" and, where they do something, "output.shift", "output.scale", with the spec and the notes in the file's metadata. The file appears whole or
- *  not at all. Errors: IO (with path and reason), NO_MEMORY. */
+ *  not at all. Errors: IO (with path and reason), DIVERGED (a number that is not finite), NO_MEMORY. */
 ZO_API zo_status zo_net_save(const zo_net *net, const char *path);
 
 /** Frees the network. NULL is legal. */

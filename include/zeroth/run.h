@@ -85,7 +85,8 @@ typedef struct zo_train_result {
 
 /** Trains and, unless `out` is NULL, writes the run directory. The directory is claimed before training starts: EXISTS if it holds
  *  a run, IO if it cannot be written. zo_cancel() ends the run after the current step: the status is CANCELLED, the model is saved
- *  and *result is filled. `net` (may be NULL) receives the kept network, which the caller destroys. Other errors as in
+ *  and *result is filled. `net` (may be NULL) receives the kept network, which the caller destroys. If
+ *  only the record could not be written at the end (IO), both are filled all the same. Other errors as in
  *  zo_trainer_create() and zo_trainer_step(). */
 ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *result,
                           zo_net **net);

@@ -11,13 +11,16 @@
 extern "C" {
 #endif
 
+/** Where data sets lie when no folder is named. */
+#define ZO_DATA_FOLDER "/usr/share/datasets"
+
 /** Opaque; made by zo_task_create() or zo_task_from_data(). */
 typedef struct zo_task zo_task;
 
 /** Start from zo_task_default_def() and change fields. */
 typedef struct zo_task_def {
-    const char *name; /**< a registered task, or the path of a table ending in .csv; required */
-    const char *data; /**< folder that holds the data set, or its parent; NULL: /usr/share/datasets */
+    const char *name; /**< a registered task, or the path of a table; required */
+    const char *data; /**< folder that holds the data set, or its parent; NULL: ZO_DATA_FOLDER */
     uint64_t seed;    /**< decides the splits, and the data of synthetic tasks */
     const char *const
         *settings; /**< "key=value" texts for the task's parameters, NULL-terminated; NULL: none */
@@ -29,6 +32,17 @@ ZO_API zo_task_def zo_task_default_def(void);
 /** Loads or makes the data. Errors: USAGE (unknown name with the nearest one, unknown or bad setting), NOT_FOUND
  *  (where it looked, what has it), FORMAT (file and place), IO, NO_MEMORY. On failure *out is NULL. */
 ZO_API zo_status zo_task_create(zo_context *ctx, const zo_task_def *def, zo_task **out);
+
+/** The name of the task class that zo_task_create() uses for `name`: that of a registered task, or "csv" for the path
+ *  of a file. Static text; NULL if it has none. */
+ZO_API const char *zo_task_class_of(const char *name);
+
+/** The folder that zo_task_create() reads the data set `name` from, given zo_task_def.data; all its files are there.
+ *  folder[room] receives its path. Errors: NOT_FOUND (where it looked, what has it), UNSUPPORTED (a task that reads
+ *  nothing from a data folder: a table, data that are made), USAGE (an unknown name with the nearest one; a set that
+ *  needs `data`; a folder longer than `room`). */
+ZO_API zo_status zo_task_find(zo_context *ctx, const char *name, const char *data, char *folder,
+                              size_t room);
 
 /** Data of your own. Start from zo_data_default_def(). All arrays are copied. */
 typedef struct zo_data_def {
@@ -69,7 +83,7 @@ typedef struct zo_task_info {
     int64_t n_validation; /**< examples held out for choices */
     int64_t n_test;       /**< examples looked at once; may be 0 */
     const char *net;      /**< the net spec used when none is given; owned by the task */
-    uint64_t checksum;    /**< xxh3 of features and labels as read */
+    uint64_t checksum;    /**< xxh3 of the data as read, whatever the seed */
 } zo_task_info;
 
 /** Describes the task. */

@@ -75,11 +75,12 @@ ZO_API zo_status zo_trainer_save(const zo_trainer *trainer, const char *path);
  *  the same bits. Errors: NOT_FOUND, IO, FORMAT (damaged, or of another definition), NO_MEMORY; the trainer is then as before. */
 ZO_API zo_status zo_trainer_load(zo_trainer *trainer, const char *path);
 
-/** The `index`-th resolved setting as "key=value", owned by the trainer; NULL past the last. */
+/** The `index`-th resolved setting as "key=value"; NULL past the last. Valid until the next call of this or of
+ *  zo_trainer_plan(). */
 ZO_API const char *zo_trainer_setting(const zo_trainer *trainer, int index);
 
-/** How the trainer treats each site, one line each, such as "0 dense128 outputs: complete, 1.1 forward-equivalents"; owned by
- *  the trainer; NULL past the last. */
+/** How the trainer treats each site, one line each, such as "0 dense128 outputs: complete, 1.1 forward-equivalents"; NULL past the last.
+ *  Valid until the next call of this or of zo_trainer_setting(). */
 ZO_API const char *zo_trainer_plan(const zo_trainer *trainer, int index);
 
 #ifdef __cplusplus

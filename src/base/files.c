@@ -161,26 +161,43 @@ zo_status zo_lines_close(const zo_context *ctx, const char *path, int fd)
     return error ? io_error(ctx, "write it", path, error) : ZO_OK;
 }
 
-zo_status zo_folder_make(const zo_context *ctx, const char *path)
+void zo_folder_unmake(const char *path, size_t made)
 {
     char part[4096];
+    if (!made || (size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part) return;
+    for (size_t n = strlen(part); n >= made; n--) {
+        if (part[n] && part[n] != '/') continue;
+        part[n] = 0;
+        if (rmdir(part) && errno != ENOENT && errno != ENAMETOOLONG) return;
+    }
+}
+
+zo_status zo_folder_make(const zo_context *ctx, const char *path, size_t *made)
+{
+    char part[4096];
+    *made = 0;
     if (!*path || (size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
         return io_error(ctx, "make the folder", path, ENAMETOOLONG);
-    for (char *p = part + 1;; p++) {
+    int error = 0;
+    for (char *p = part + 1; !error; p++) {
         if (*p && *p != '/') continue;
         char c = *p;
         *p = 0;
-        if (mkdir(part, 0777) && errno != EEXIST) {
-            int error = errno;
-            zo_status status = io_error(ctx, "make the folder", path, error);
-            return status == ZO_NOT_FOUND ? ZO_IO : status;
+        if (!mkdir(part, 0777)) {
+            if (!*made) *made = strlen(part);
+        } else if (errno != EEXIST) {
+            error = errno;
         }
         *p = c;
         if (!c) break;
     }
     struct stat st;
-    if (stat(path, &st)) return io_error(ctx, "make the folder", path, errno);
-    return S_ISDIR(st.st_mode) ? ZO_OK : io_error(ctx, "make the folder", path, ENOTDIR);
+    if (!error && stat(path, &st)) error = errno;
+    if (!error && !S_ISDIR(st.st_mode)) error = ENOTDIR;
+    if (!error) return ZO_OK;
+    zo_folder_unmake(path, *made);
+    zo_status status = io_error(ctx, "make the folder", path, error);
+    return status == ZO_NOT_FOUND ? ZO_IO : status;
 }
 
 char *zo_path_join(const zo_context *ctx, const char *folder, const char *name)

@@ -20,8 +20,10 @@ zo_status zo_lines_add(const zo_context *ctx, const char *path, int fd, const vo
 /* Syncs and closes; errors are reported. fd < 0 is legal. */
 zo_status zo_lines_close(const zo_context *ctx, const char *path, int fd);
 
-/* Makes a folder and its parents; an existing one is fine. Errors: IO. */
-zo_status zo_folder_make(const zo_context *ctx, const char *path);
+/* Makes a folder and its parents; an existing one is fine. *made is for zo_folder_unmake(), which removes again what was made, as far as
+ * it is empty. On failure nothing stays. Errors: IO. */
+zo_status zo_folder_make(const zo_context *ctx, const char *path, size_t *made);
+void zo_folder_unmake(const char *path, size_t made);
 
 /* "folder/name", zo_alloc'ed, or NULL. */
 char *zo_path_join(const zo_context *ctx, const char *folder, const char *name);

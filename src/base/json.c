@@ -1,8 +1,6 @@
 #include "base/json.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text, size_t size)
 {
@@ -28,16 +26,15 @@ void zo_json_set(json_t *object, const char *key, json_t *value, bool *failed)
     if (!value || json_object_set_new(object, key, value)) *failed = true;
 }
 
-char *zo_json_line(const json_t *object)
+static int add(const char *text, size_t size, void *out)
 {
-    char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12));
-    if (!text) return NULL;
-    size_t n = strlen(text);
-    char *line = realloc(text, n + 2);
-    if (!line) {
-        free(text);
-        return NULL;
-    }
-    memcpy(line + n, "\n", 2);
-    return line;
+    zo_buffer *b = out;
+    zo_buffer_add(b, text, size);
+    return b->status ? -1 : 0;
+}
+
+void zo_json_text(const json_t *json, size_t flags, zo_buffer *out)
+{
+    if (json_dump_callback(json, add, out, flags) && !out->status)
+        out->status = zo_fail(out->ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/context.h"
+#include "base/files.h"
 
 /* Parses `size` bytes. On an error: NULL, and FORMAT noted with `where`, line and column. Duplicate keys are errors. */
 json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text, size_t size);
@@ -18,7 +19,7 @@ json_t *zo_json_real(double value);
 /* Sets key of `object`, taking `value` over; a NULL value (out of memory) is remembered as `*failed`. */
 void zo_json_set(json_t *object, const char *key, json_t *value, bool *failed);
 
-/* The object as one line of text with a line end, to be freed with free(); NULL when out of memory. */
-char *zo_json_line(const json_t *object);
+/* Adds the JSON as text to a buffer, by the library's own allocator; `flags` are jansson's. Out of memory shows in the buffer. */
+void zo_json_text(const json_t *json, size_t flags, zo_buffer *out);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const zo_param zo_no_params[] = {ZO_PARAM_END};
+
 static void *field(const zo_param *row, void *values) { return (char *)values + row->offset; }
 
 static void set_text(char *to, const char *text) { snprintf(to, ZO_TEXT_MAX, "%s", text); }
@@ -56,10 +58,15 @@ bool zo_choice(const char *choices, int index, char *out, size_t room)
     return true;
 }
 
+typedef struct choice_list {
+    const char *choices;
+    char word[64]; /* the one asked for last */
+} choice_list;
+
 static const char *choice_name(const void *of, int i)
 {
-    static _Thread_local char word[64];
-    return zo_choice(of, i, word, sizeof word) ? word : NULL;
+    choice_list *list = (choice_list *)of; /* made by set_choice() */
+    return zo_choice(list->choices, i, list->word, sizeof list->word) ? list->word : NULL;
 }
 
 static zo_status set_choice(const zo_context *ctx, const zo_param *p, const char *value, int *out)
@@ -71,7 +78,8 @@ static zo_status set_choice(const zo_context *ctx, const zo_param *p, const char
             return ZO_OK;
         }
     }
-    const char *near = zo_nearest(value, choice_name, p->choices);
+    choice_list list = {.choices = p->choices};
+    const char *near = zo_nearest(value, choice_name, &list);
     if (near)
         return zo_fail(ctx, ZO_USAGE, "%s=%s is not known: did you mean %s? (one of %s)", p->name,
                        value, near, p->choices);
@@ -288,6 +296,8 @@ static locale_t c_locale(void)
     locale_t l = atomic_load(&made);
     if (!l) {
         l = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+        if (!l)
+            return LC_GLOBAL_LOCALE; /* out of memory: the host's, which is nearly always the same */
         locale_t none = (locale_t)0;
         if (!atomic_compare_exchange_strong(&made, &none, l)) {
             freelocale(l);

@@ -38,6 +38,9 @@ typedef struct zo_block {
         NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL                                           \
     }
 
+/* The table of a class without parameters. */
+extern const zo_param zo_no_params[];
+
 /* Fills a settings struct with its table's defaults. */
 void zo_params_default(const zo_param *table, void *values);
 

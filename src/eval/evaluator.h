@@ -11,6 +11,7 @@
 #include <zeroth/classes.h>
 
 #include "base/context.h"
+#include "base/params.h"
 
 typedef struct zo_job {
     void *state;

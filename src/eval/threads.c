@@ -1,7 +1,5 @@
 #include "eval/evaluator.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 typedef struct shared {
     zo_context *ctx;
     const zo_job *job;
@@ -40,6 +38,6 @@ static zo_status run(zo_context *ctx, const zo_job *job, double *results)
 }
 
 const zo_evaluator_class zo_evaluator_threads = {
-    .info = {"threads", "the threads of this process", "", ZO_USES_NOTHING, no_params},
+    .info = {"threads", "the threads of this process", "", ZO_USES_NOTHING, zo_no_params},
     .run = run,
 };

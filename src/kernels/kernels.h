@@ -17,13 +17,15 @@
 #include <zeroth/classes.h>
 
 #include "base/context.h"
+#include "base/params.h"
 
 /* Columns of a packed panel. The last panel of a matrix is 16 wide when that is enough. */
 #define ZO_PANEL 32
 
 static inline size_t zo_round16(size_t n) { return (n + 15) / 16 * 16; }
 
-/* Floats that zo_kernels.pack() fills for a [k][n] matrix: panel p holds rows of columns 32p..32p+31, zero-padded. */
+/* Floats that zo_kernels.pack() fills for a [k][n] matrix: panel p holds rows of columns 32p..32p+31; what lies past column n
+ * has no meaning. */
 static inline size_t zo_packed_size(size_t k, size_t n) { return k * zo_round16(n); }
 
 /* h = f(z) for m rows of n columns; h and z may be the same. */
@@ -66,7 +68,7 @@ typedef struct zo_epilogue {
     float *pre; /* [m][ld_pre]: receives the sum before the activation */
     size_t ld_pre;
     zo_activate_fn activate; /* NULL: none */
-    bool accumulate;         /* add to what c holds */
+    bool accumulate;         /* add to what is stored there; not together with `pre` */
 } zo_epilogue;
 
 /* One moved unit: row r of a column update starts from example `example` and moves unit `unit` by `change`. */
@@ -76,7 +78,7 @@ typedef struct zo_move {
 } zo_move;
 
 /* Per-example losses of m rows of y. label for classification, target [m][ld_target] (unpadded rows) for regression; the other is
- * NULL. Losses are finite for finite y. */
+ * NULL. Losses are finite while |y| < 1e18. */
 typedef void (*zo_loss_kernel)(float *loss, const float *y, size_t ldy, size_t m, size_t n,
                                const int32_t *label, const float *target, size_t ld_target);
 /* d loss / d y as e, for the reference only. */

@@ -146,11 +146,9 @@ static void fini(void *st)
     zo_trace_fini(&s->trace);
 }
 
-static const zo_param params[] = {ZO_PARAM_END};
-
 const zo_estimator_class zo_estimator_backprop = {
     .info = {"backprop", "REFERENCE, uses gradients: errors by the chain rule through every layer",
-             "Rumelhart, Hinton & Williams 1986", ZO_USES_GRADIENTS, params},
+             "Rumelhart, Hinton & Williams 1986", ZO_USES_GRADIENTS, zo_no_params},
     .settings_size = sizeof(settings),
     .state_size = sizeof(state),
     .lr = 1,

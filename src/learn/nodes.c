@@ -228,26 +228,26 @@ static void complete_last(const state *s, chunk *c, int i, size_t b, float move,
     }
 }
 
-/* The stream of an example's noise, and the block where draw k of site i begins. */
-static zo_stream noise_stream(const state *s, size_t b)
+/* The stream of an example's noise at site i, and the block where draw k begins. */
+static zo_stream noise_stream(const state *s, int i, size_t b)
 {
     const zo_learner *l = learner(s);
-    return zo_stream_at(l->seed, ZO_FOR_NOISE, (uint64_t)l->step, (uint32_t)b);
+    uint32_t item = (uint32_t)(b * (size_t)l->net->stages + (size_t)i); /* at most 2^16 x 2^12 */
+    return zo_stream_at(l->seed, ZO_FOR_NOISE, (uint64_t)l->step, item);
 }
 
 static uint32_t noise_block(const state *s, int i, size_t k)
 {
     const zo_stage *st = learner(s)->net->stage + i;
-    size_t blocks =
-        s->set.noise == ZO_NOISE_GAUSSIAN ? (size_t)st->outputs : (st->ld_out / 16 + 7) / 8;
-    return (uint32_t)(((size_t)i << 24) + k * blocks);
+    bool gaussian = s->set.noise == ZO_NOISE_GAUSSIAN;
+    return (uint32_t)(k * (gaussian ? (size_t)st->outputs : (st->ld_out / 16 + 7) / 8));
 }
 
 /* sum[outputs] += weight * (draw k of site i for example b) */
 static void add_noise(const state *s, chunk *c, int i, size_t b, size_t k, float weight, float *sum)
 {
     const zo_stage *st = learner(s)->net->stage + i;
-    zo_stream stream = noise_stream(s, b);
+    zo_stream stream = noise_stream(s, i, b);
     if (s->set.noise == ZO_NOISE_GAUSSIAN) {
         zo_noise_normal(&stream, noise_block(s, i, k), (size_t)st->outputs, c->row);
         learner(s)->k->add_scaled(sum, c->row, (size_t)st->outputs, weight);

@@ -40,6 +40,16 @@ static const zo_param params[] = {
     ZO_PARAM_END,
 };
 
+/* A method names the estimator or rule; a setting may repeat it, but not name another. */
+static zo_status agree(const zo_context *ctx, const char *what, const char *method,
+                       const char *setting)
+{
+    if (!*method || !setting || !strcmp(method, setting)) return ZO_OK;
+    return zo_fail(ctx, ZO_USAGE,
+                   "the method names the %s %s, and %s=%s names another: leave one out", what,
+                   method, what, setting);
+}
+
 /* The settings that name classes are needed before the others can be read. */
 static zo_status read_names(state *s, const zo_trainer_def *def, const zo_method *method)
 {
@@ -53,6 +63,10 @@ static zo_status read_names(state *s, const zo_trainer_def *def, const zo_method
         if (value) snprintf((char *)&s->set + p->offset, ZO_TEXT_MAX, "%s", value);
     }
     const zo_context *ctx = s->l.ctx;
+    zo_status status =
+        agree(ctx, "estimator", method->estimator, zo_settings_get(def->settings, "estimator"));
+    if (!status) status = agree(ctx, "rule", method->rule, zo_settings_get(def->settings, "rule"));
+    if (status) return status;
     s->estimator = zo_find(zo_estimator_classes, s->set.estimator);
     s->rule = zo_find(zo_rule_classes, s->set.rule);
     s->schedule = zo_find(zo_schedule_classes, s->set.schedule);
@@ -147,13 +161,6 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     return s->results ? ZO_OK : ZO_NO_MEMORY;
 }
 
-static void pack_panel(void *arg, int64_t panel, int worker)
-{
-    (void)worker;
-    const zo_learner *l = arg;
-    zo_net_pack(l->net, l->net->params, l->image, panel);
-}
-
 /* Sets the learner's present step. */
 static void take_batch(state *s)
 {
@@ -169,7 +176,7 @@ static void take_batch(state *s)
             memcpy(l->target + (size_t)i * outputs, from->target + at * outputs,
                    outputs * sizeof(float));
     }
-    zo_parallel(l->ctx, zo_net_panels(l->net), pack_panel, l);
+    zo_net_pack(l->net, l->net->params, l->image);
 }
 
 static zo_status step(void *st, double progress, zo_step_info *out)

@@ -25,14 +25,13 @@ static double cosine(const void *s, double progress)
     return final + (1 - final) * 0.5 * (1 + c);
 }
 
-static const zo_param none[] = {ZO_PARAM_END};
 static const zo_param params[] = {
     ZO_PARAM_REAL_ROW(settings, final, 0.02, 0, 1, "factor on the step size at the end of the run"),
     ZO_PARAM_END,
 };
 
 const zo_schedule_class zo_schedule_constant = {
-    .info = {"constant", "the same step size from start to end", "", ZO_USES_NOTHING, none},
+    .info = {"constant", "the same step size from start to end", "", ZO_USES_NOTHING, zo_no_params},
     .settings_size = sizeof(settings),
     .at = constant,
 };

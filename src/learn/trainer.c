@@ -54,6 +54,8 @@ static zo_status check(const zo_context *ctx, const zo_trainer_def *def)
         return zo_fail(ctx, ZO_USAGE, "a trainer needs a task and a net");
     const zo_task *task = def->task;
     const zo_net *net = def->net;
+    if (net->ctx != ctx || task->ctx != ctx)
+        return zo_fail(ctx, ZO_USAGE, "the task, the net and the trainer must be of one context");
     if (net->inputs != task->inputs) {
         return zo_fail(ctx, ZO_USAGE, "the net takes %d inputs, the task \"%s\" has %d features",
                        net->inputs, task->name, task->inputs);

@@ -305,7 +305,10 @@ static const zo_param params[] = {
 };
 
 const zo_estimator_class zo_estimator_weights = {
-    .info = {"weights", "moves all weights at once, one draw for the whole batch (evolution strategies; population=1 is SPSA)",
+    .info = {"weights",
+             "moves all weights at once, one draw for the whole batch (evolution strategies; "
+             "population=1 is "
+             "SPSA); rules begin with 5 times their lr",
              "Salimans et al. 2017, arXiv 1703.03864; Spall 1992", ZO_USES_LOSS, params},
     .settings_size = sizeof(settings),
     .state_size = sizeof(state),

@@ -1,11 +1,9 @@
 /* The activations: functions of one number, whose loops are kernels. */
 #include "nn/layer.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 #define ACTIVATION(id, name, summary, source, ...)                                                 \
     const zo_layer_class zo_layer_##id = {                                                         \
-        .info = {name, summary, source, ZO_USES_NOTHING, no_params},                               \
+        .info = {name, summary, source, ZO_USES_NOTHING, zo_no_params},                            \
         .activation = true,                                                                        \
         __VA_ARGS__}
 

@@ -1,8 +1,6 @@
 /* dense: z = x W + b, W [inputs][units]. */
 #include "nn/layer.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 static void shape(zo_stage *s)
 {
     s->rows = (size_t)s->inputs;
@@ -48,7 +46,7 @@ static void backward(const zo_kernels *k, const zo_stage *s, const float *packed
 
 const zo_layer_class zo_layer_dense = {
     .info = {"dense", "denseN: N units, each a weighted sum of all inputs plus a bias", "",
-             ZO_USES_NOTHING, no_params},
+             ZO_USES_NOTHING, zo_no_params},
     .sites = ZO_SITE_WEIGHTS | ZO_SITE_OUTPUTS,
     .most = 1 << 20,
     .shape = shape,

@@ -1,10 +1,8 @@
 #include "nn/loss.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 const zo_loss_class zo_loss_cross_entropy = {
     .info = {"cross-entropy", "minus the log-probability of the right class, from logits",
-             "softplus form", ZO_USES_NOTHING, no_params},
+             "softplus form", ZO_USES_NOTHING, zo_no_params},
     .kind = ZO_CROSS_ENTROPY,
     .classification = true,
 };
@@ -12,7 +10,7 @@ const zo_loss_class zo_loss_cross_entropy = {
 const zo_loss_class zo_loss_squared_error = {
     .info = {"squared-error",
              "half the sum of squared differences to the targets (one-hot for classes)", "",
-             ZO_USES_NOTHING, no_params},
+             ZO_USES_NOTHING, zo_no_params},
     .kind = ZO_SQUARED_ERROR,
     .classification = true,
     .regression = true,
@@ -21,7 +19,7 @@ const zo_loss_class zo_loss_squared_error = {
 const zo_loss_class zo_loss_zero_one = {
     .info = {"zero-one",
              "1 when the largest output is not the right class alone, else 0; no derivative", "",
-             ZO_USES_NOTHING, no_params},
+             ZO_USES_NOTHING, zo_no_params},
     .kind = ZO_ZERO_ONE,
     .classification = true,
     .jumps = true,

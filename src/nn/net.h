@@ -34,15 +34,12 @@ struct zo_net {
 zo_status zo_net_parse(zo_context *ctx, const char *spec, int inputs, int outputs, int64_t most,
                        zo_net **out);
 
-/* An image is what passes run on: packed weights and padded biases of all stages, `net->image` floats, aligned. It is filled panel by
- * panel; zo_net_panels() says how many there are, and panel -1 .. of zo_net_pack() may run in any order on any thread. */
-int64_t zo_net_panels(const zo_net *net);
-void zo_net_pack(const zo_net *net, const float *params, float *image, int64_t panel);
+/* An image is what passes run on: packed weights and padded biases of all stages, `net->image` floats, aligned. Packing is shared by the
+ * context's threads, panel by panel. */
+void zo_net_pack(const zo_net *net, const float *params, float *image);
 
-static inline const float *zo_image_weights(const zo_stage *s, const float *image)
-{
-    return image + s->image;
-}
+/* The place of the largest of n outputs, the first of equals; -1 if one is not a number. */
+int zo_net_largest(const float *y, int n);
 
 /* Runs m rows through stage s: in [m][ld] -> z [m][ld_out] (NULL: not kept) -> h [m][ld_out]. */
 void zo_stage_forward(const zo_net *net, const zo_stage *s, const float *image, size_t m,

@@ -1,4 +1,5 @@
 /* Forward passes: packing, single stages, tails, and the public zo_net_forward(). */
+#include <math.h>
 #include <string.h>
 
 #include "nn/net.h"
@@ -8,20 +9,40 @@ static int64_t stage_panels(const zo_stage *s)
     return ((int64_t)s->columns + ZO_PANEL - 1) / ZO_PANEL;
 }
 
-int64_t zo_net_panels(const zo_net *net)
+typedef struct pack_job {
+    const zo_net *net;
+    const float *params;
+    float *image;
+} pack_job;
+
+static void pack_panel(void *arg, int64_t panel, int worker)
 {
-    int64_t n = 0;
-    for (int i = 0; i < net->stages; i++) n += stage_panels(net->stage + i);
-    return n;
+    (void)worker;
+    const pack_job *job = arg;
+    const zo_stage *s = job->net->stage;
+    while (panel >= stage_panels(s)) panel -= stage_panels(s++);
+    s->layer->pack(job->net->ctx->kernels, s, job->image + s->image, job->params + s->weight, panel,
+                   0, NULL, 0, NULL, 0);
+    if (panel == 0)
+        memcpy(job->image + s->image_bias, job->params + s->bias, s->ld_out * sizeof(float));
 }
 
-void zo_net_pack(const zo_net *net, const float *params, float *image, int64_t panel)
+void zo_net_pack(const zo_net *net, const float *params, float *image)
 {
-    const zo_stage *s = net->stage;
-    while (panel >= stage_panels(s)) panel -= stage_panels(s++);
-    s->layer->pack(net->ctx->kernels, s, image + s->image, params + s->weight, panel, 0, NULL, 0,
-                   NULL, 0);
-    if (panel == 0) memcpy(image + s->image_bias, params + s->bias, s->ld_out * sizeof *image);
+    pack_job job = {net, params, image};
+    int64_t panels = 0;
+    for (int i = 0; i < net->stages; i++) panels += stage_panels(net->stage + i);
+    zo_parallel(net->ctx, panels, pack_panel, &job);
+}
+
+int zo_net_largest(const float *y, int n)
+{
+    int at = 0;
+    for (int j = 0; j < n; j++) {
+        if (isnan(y[j])) return -1;
+        if (y[j] > y[at]) at = j;
+    }
+    return at;
 }
 
 void zo_stage_forward(const zo_net *net, const zo_stage *s, const float *image, size_t m,
@@ -64,13 +85,6 @@ typedef struct forward_job {
     float *y;
 } forward_job;
 
-static void pack_item(void *arg, int64_t item, int worker)
-{
-    (void)worker;
-    forward_job *job = arg;
-    zo_net_pack(job->net, job->net->params, job->image, item);
-}
-
 static void forward_item(void *arg, int64_t item, int worker)
 {
     forward_job *job = arg;
@@ -104,7 +118,7 @@ zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y)
     job.arena = zo_alloc_zero(ctx, job.arena_size * (size_t)zo_context_threads(ctx), sizeof(float));
     zo_status status = job.image && job.arena ? ZO_OK : ZO_NO_MEMORY;
     if (!status) {
-        zo_parallel(ctx, zo_net_panels(net), pack_item, &job);
+        zo_net_pack(net, net->params, job.image);
         zo_parallel(ctx, (n + TILE - 1) / TILE, forward_item, &job);
     }
     zo_free(ctx, job.image);

@@ -11,6 +11,7 @@
 #include "nn/net.h"
 
 #define HEADER_MAX (16u << 20)
+#define NOTES_MAX 256
 #define FILE_MAX ((size_t)1 << 40)
 
 /* The tensors of a net in file order: its segments, the input transform, and the output transform where it does something. */
@@ -60,8 +61,8 @@ static json_t *describe(const zo_segment *t, size_t begin, bool *failed)
     return entry;
 }
 
-/* The header as text, to be freed with free(); NULL when out of memory. */
-static char *header_text(zo_net *net)
+/* Adds the header. */
+static void add_header(zo_net *net, zo_buffer *out)
 {
     bool failed = false;
     char inputs[16];
@@ -80,9 +81,24 @@ static char *header_text(zo_net *net)
         zo_json_set(header, t.name, describe(&t, begin, &failed), &failed);
         begin += 4 * count(&t);
     }
-    char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
+    if (failed) out->status = zo_fail(net->ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
+    zo_json_text(header, JSON_COMPACT, out);
     json_decref(header);
-    return text;
+}
+
+/* What zo_net_load() would refuse is not written. */
+static zo_status check_numbers(zo_net *net, const char *path)
+{
+    for (int i = 0; i < tensors(net, true); i++) {
+        zo_segment t = tensor(net, i);
+        for (size_t k = 0; k < count(&t); k++) {
+            if (isfinite(t.data[k])) continue;
+            return zo_fail(net->ctx, ZO_DIVERGED,
+                           "%s: not written: tensor \"%s\" holds a number that is not finite", path,
+                           t.name);
+        }
+    }
+    return ZO_OK;
 }
 
 zo_status zo_net_save(const zo_net *net, const char *path)
@@ -90,16 +106,14 @@ zo_status zo_net_save(const zo_net *net, const char *path)
     const zo_context *ctx = net->ctx;
     zo_net *n = (zo_net *)
         net; /* read only: tensor() hands out the pointers that the public zo_net_segment() does */
-    char *header = header_text(n);
-    if (!header) return zo_fail(ctx, ZO_NO_MEMORY, "%s: out of memory while writing it", path);
-    size_t length = strlen(header), padded = (length + 7) / 8 * 8;
-    unsigned char size[8];
-    for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)padded >> 8 * i);
+    zo_status sound = check_numbers(n, path);
+    if (sound) return sound;
     zo_buffer b = {.ctx = ctx};
-    zo_buffer_add(&b, size, 8);
-    zo_buffer_add(&b, header, length);
-    zo_buffer_add(&b, "       ", padded - length);
-    free(header);
+    zo_buffer_add(&b, "\0\0\0\0\0\0\0", 8);
+    add_header(n, &b);
+    zo_buffer_add(&b, "       ", (8 - b.size % 8) % 8);
+    uint64_t length = b.size - 8;
+    for (int i = 0; i < 8 && !b.status; i++) b.data[i] = (char)(length >> 8 * i & 255);
     for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
         zo_segment t = tensor(n, i);
         zo_buffer_add(&b, t.data,
@@ -246,6 +260,8 @@ static zo_status check_places(const zo_context *ctx, const file *f)
 
 static zo_status take_notes(zo_net *net, const file *f)
 {
+    if (json_object_size(json_object_get(f->header, "__metadata__")) > NOTES_MAX)
+        return bad(net->ctx, f, "too many entries in its metadata");
     const char *key;
     json_t *value;
     json_object_foreach(json_object_get(f->header, "__metadata__"), key, value)

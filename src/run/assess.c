@@ -3,6 +3,7 @@
 #include <math.h>
 
 #define TILE 64
+#define SUMS 3 /* of a tile: losses, right answers, examples that have a loss */
 
 zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net)
 {
@@ -17,7 +18,7 @@ zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *ne
     a->arena_size = 2 * TILE * net->widest;
     a->image = zo_alloc_zero(ctx, net->image, sizeof(float));
     a->arena = zo_alloc_zero(ctx, a->arena_size * (size_t)zo_context_threads(ctx), sizeof(float));
-    a->sums = zo_alloc_zero(ctx, 2 * (size_t)((most + TILE - 1) / TILE), sizeof(double));
+    a->sums = zo_alloc_zero(ctx, SUMS * (size_t)((most + TILE - 1) / TILE), sizeof(double));
     return a->image && a->arena && a->sums ? ZO_OK : ZO_NO_MEMORY;
 }
 
@@ -34,22 +35,6 @@ typedef struct work {
     const zo_net *net;
     const zo_examples *part;
 } work;
-
-static void pack_panel(void *arg, int64_t panel, int worker)
-{
-    (void)worker;
-    work *w = arg;
-    zo_net_pack(w->net, w->net->params, w->a->image, panel);
-}
-
-static int best(const float *y, int n)
-{
-    int at = 0;
-    for (int j = 1; j < n; j++) {
-        if (y[j] > y[at]) at = j;
-    }
-    return at;
-}
 
 static void assess_tile(void *arg, int64_t tile, int worker)
 {
@@ -68,13 +53,15 @@ static void assess_tile(void *arg, int64_t tile, int worker)
         w->a->loss_fn(w->a->loss_user, (int)m, net->outputs, y, (int)ld_y, label, target, loss);
     else
         net->ctx->kernels->loss[w->a->loss->kind](loss, y, ld_y, m, outputs, label, target, outputs);
-    double sum = 0, right = 0;
+    double sum = 0, right = 0, known = 0;
     for (size_t i = 0; i < m; i++) {
-        sum += loss[i];
-        right += label && best(y + i * ld_y, net->outputs) == label[i];
+        sum += isfinite(loss[i]) ? loss[i] : 0;
+        known += isfinite(loss[i]);
+        right += label && zo_net_largest(y + i * ld_y, net->outputs) == label[i];
     }
-    w->a->sums[2 * tile] = sum;
-    w->a->sums[2 * tile + 1] = right;
+    w->a->sums[SUMS * tile] = sum;
+    w->a->sums[SUMS * tile + 1] = right;
+    w->a->sums[SUMS * tile + 2] = known;
 }
 
 void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy)
@@ -83,13 +70,14 @@ void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, do
     int64_t n = w.part->n, tiles = (n + TILE - 1) / TILE;
     *loss = *accuracy = NAN;
     if (!n) return;
-    zo_parallel(net->ctx, zo_net_panels(net), pack_panel, &w);
+    zo_net_pack(net, net->params, a->image);
     zo_parallel(net->ctx, tiles, assess_tile, &w);
-    double sum = 0, right = 0;
+    double sum = 0, right = 0, known = 0;
     for (int64_t i = 0; i < tiles; i++) {
-        sum += a->sums[2 * i];
-        right += a->sums[2 * i + 1];
+        sum += a->sums[SUMS * i];
+        right += a->sums[SUMS * i + 1];
+        known += a->sums[SUMS * i + 2];
     }
-    *loss = sum / (double)n;
+    *loss = known > 0 ? sum / known : NAN;
     if (w.part->label) *accuracy = right / (double)n;
 }

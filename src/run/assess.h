@@ -17,14 +17,14 @@ typedef struct zo_assessor {
     void *loss_user;
     float *image, *arena;
     size_t arena_size;
-    double *sums; /* [tiles][2] */
+    double *sums; /* [tiles][3] */
 } zo_assessor;
 
 zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net);
 void zo_assessor_fini(zo_assessor *a);
 
-/* Mean loss (the user's, else cross-entropy for classes, squared error for numbers) and share of right answers (NaN for numbers) on a part; both NaN if
- * it is empty. The bits do not depend on threads. */
+/* Mean loss (the user's, else cross-entropy for classes, squared error for numbers) of a part's examples, those that have none (NaN) left
+ * out, and share of right answers (NaN for numbers); both NaN if nothing is there. The bits do not depend on threads. */
 void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy);
 
 #endif

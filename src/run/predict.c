@@ -32,12 +32,9 @@ static zo_status choose_labels(zo_context *ctx, zo_predictions *p, const char *e
     int64_t right = 0;
     for (int64_t i = 0; i < p->n; i++) {
         const float *y = p->y + i * p->outputs;
-        int best = 0;
-        for (int j = 1; j < p->outputs; j++) {
-            if (y[j] > y[best]) best = j;
-        }
-        p->label[i] = best;
-        right += answer && answer[i] == best;
+        int best = zo_net_largest(y, p->outputs);
+        p->label[i] = best < 0 ? 0 : best;
+        right += answer && best >= 0 && answer[i] == best;
     }
     if (answer && p->n) p->accuracy = (double)right / (double)p->n;
     return ZO_OK;

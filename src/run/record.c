@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,24 +78,33 @@ static json_t *config_of(const zo_train_def *def, const zo_trainer *t, bool *fai
     return o;
 }
 
+/* The JSON as text, with numbers of 12 digits, followed by a line end. Takes `json` over. */
+static zo_status text_of(const zo_record *r, json_t *json, bool failed, size_t flags, zo_buffer *out)
+{
+    *out = (zo_buffer){.ctx = r->ctx};
+    if (failed) out->status = zo_fail(r->ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
+    zo_json_text(json, flags | JSON_REAL_PRECISION(12), out);
+    zo_buffer_add(out, "\n", 1);
+    json_decref(json);
+    return out->status;
+}
+
 static zo_status write_config(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
 {
     bool failed = false;
+    zo_buffer text;
     json_t *config = config_of(def, trainer, &failed);
-    char *text = failed ? NULL : json_dumps(config, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    json_decref(config);
-    if (!text)
-        return zo_fail(r->ctx, ZO_NO_MEMORY, "%s: out of memory while writing it", r->config);
-    zo_status status = zo_file_write(r->ctx, r->config, text, strlen(text));
-    free(text);
+    zo_status status = text_of(r, config, failed, JSON_INDENT(2), &text);
+    if (!status) status = zo_file_write(r->ctx, r->config, text.data, text.size);
+    zo_buffer_free(&text);
     return status;
 }
 
-static zo_status undo(zo_record *r, const char *folder, bool made, zo_status status)
+static zo_status undo(zo_record *r, const char *folder, size_t made, zo_status status)
 {
     unlink(r->config);
     unlink(r->metrics);
-    if (made) rmdir(folder);
+    zo_folder_unmake(folder, made);
     return status;
 }
 
@@ -109,8 +117,8 @@ zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
     r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
     r->model = zo_path_join(ctx, def->out, "model.safetensors");
     if (!r->config || !r->metrics || !r->model) return ZO_NO_MEMORY;
-    bool made = access(def->out, F_OK) != 0;
-    zo_status status = zo_folder_make(ctx, def->out);
+    size_t made;
+    zo_status status = zo_folder_make(ctx, def->out, &made);
     if (status) return status;
     /* metrics.jsonl is made anew or not at all: of two runs that want the folder, one gets it. */
     bool taken = access(r->config, F_OK) == 0 || access(r->model, F_OK) == 0;
@@ -126,12 +134,10 @@ zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
 /* Takes the object over. */
 static zo_status add_line(zo_record *r, json_t *object, bool failed)
 {
-    char *line = failed ? NULL : zo_json_line(object);
-    json_decref(object);
-    if (!line)
-        return zo_fail(r->ctx, ZO_NO_MEMORY, "%s: out of memory while writing it", r->metrics);
-    zo_status status = zo_lines_add(r->ctx, r->metrics, r->fd, line, strlen(line));
-    free(line);
+    zo_buffer line;
+    zo_status status = text_of(r, object, failed, JSON_COMPACT, &line);
+    if (!status) status = zo_lines_add(r->ctx, r->metrics, r->fd, line.data, line.size);
+    zo_buffer_free(&line);
     return status;
 }
 

@@ -24,14 +24,14 @@ typedef struct run {
     zo_train_result *result;
     double started, training; /* clock at the start of the call, and of the first step */
     double best, best_loss;   /* validation accuracy and loss of `kept` */
-    bool any;
+    bool any, sound;          /* something is kept; the last validation loss was finite */
     zo_report report;
     double cost, examples;
     double assessed_cost; /* when the validation part was last looked at */
     int64_t assessed_step;
     double loss_sum, interval_start, interval_cost, reported; /* since the last assessment */
     int64_t loss_steps;
-    bool at_target;
+    bool at_target, finished;
 } run;
 
 zo_train_def zo_train_default_def(void) { return (zo_train_def){0}; }
@@ -130,10 +130,12 @@ static void assess(run *r)
     const zo_net *net = zo_trainer_net(r->trainer);
     zo_report *p = &r->report;
     zo_assess(&r->assessor, net, ZO_VALIDATION, &p->validation_loss, &p->validation_accuracy);
-    bool classes = r->def->task->classes > 0, better = p->validation_loss <= r->best_loss;
-    if (classes && !r->def->loss)
+    bool by_accuracy = r->def->task->classes > 0 && !r->def->loss;
+    bool better = p->validation_loss <= r->best_loss || !isfinite(r->best_loss);
+    if (by_accuracy)
         better = p->validation_accuracy > r->best || (p->validation_accuracy == r->best && better);
-    if (!r->any || better) {
+    r->sound = isfinite(p->validation_loss);
+    if (!r->any || (better && r->sound)) {
         memcpy(r->kept->params, net->params, net->arena * sizeof(float));
         r->best = p->validation_accuracy;
         r->best_loss = p->validation_loss;
@@ -163,11 +165,17 @@ static bool due(const run *r)
            since >= r->cost / ASSESS_SHARE;
 }
 
+static zo_status diverged(const run *r)
+{
+    return zo_fail(r->ctx, ZO_DIVERGED,
+                   "no loss on the validation part is finite any more; try a smaller lr");
+}
+
 static zo_status loop(run *r)
 {
     r->training = r->interval_start = r->reported = now();
     assess(r);
-    while (!r->at_target) {
+    while (!r->at_target && r->sound) {
         double progress = progress_of(r);
         if (progress >= 1) break;
         zo_step_info step;
@@ -186,7 +194,7 @@ static zo_status loop(run *r)
             tell(r);
         }
     }
-    return ZO_OK;
+    return r->sound ? ZO_OK : diverged(r);
 }
 
 static void copy_name(char *to, size_t room, const char *name) { snprintf(to, room, "%s", name); }
@@ -212,6 +220,7 @@ static void finish(run *r, zo_status status)
     copy_name(v->estimator, sizeof v->estimator, zo_trainer_estimator(r->trainer));
     copy_name(v->rule, sizeof v->rule, zo_trainer_rule(r->trainer));
     v->seconds = r->def->seconds_before + now() - r->started;
+    r->finished = true;
 }
 
 /* Trains, and closes the record. The error text of a run that diverged outlives the saving. */
@@ -220,8 +229,12 @@ static zo_status train_and_record(run *r)
     zo_status status = loop(r);
     if (status && status != ZO_CANCELLED && status != ZO_DIVERGED) return status;
     char why[sizeof r->ctx->error];
-    snprintf(why, sizeof why, "%s", zo_last_error(r->ctx));
+    snprintf(why, sizeof why, "%s", zo_last_error(r->ctx)); /* saving may write over it */
     finish(r, status);
+    if (!status && !r->sound) {
+        status = diverged(r);
+        snprintf(why, sizeof why, "%s", zo_last_error(r->ctx));
+    }
     zo_status saved = zo_record_close(&r->record,
                                       status == ZO_OK          ? "done"
                                       : status == ZO_CANCELLED ? "stopped"
@@ -253,15 +266,16 @@ zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *re
     if (!status) status = make_trainer(&r);
     if (!status) status = zo_net_copy(zo_trainer_net(r.trainer), &r.kept);
     if (!status) status = zo_assessor_init(&r.assessor, def->task, r.kept);
-    r.assessor.loss_fn = def->loss;
-    r.assessor.loss_user = def->loss_user;
+    if (!status) {
+        r.assessor.loss_fn = def->loss;
+        r.assessor.loss_user = def->loss_user;
+    }
     if (!status) status = zo_record_open(&r.record, ctx, def, r.trainer);
     if (!status) status = train_and_record(&r);
     zo_record_fini(&r.record);
     zo_assessor_fini(&r.assessor);
     zo_trainer_destroy(r.trainer);
-    bool keep = net && (!status || status == ZO_CANCELLED || status == ZO_DIVERGED);
-    if (keep)
+    if (net && r.finished) /* also when the record could not be written */
         *net = r.kept;
     else
         zo_net_destroy(r.kept);

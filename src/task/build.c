@@ -4,6 +4,7 @@
  * added in order, so that no bit depends on the number of threads. Each feature gets shift = mean
  * and scale = 1 / deviation; images get one scale for all, 1 / sqrt(mean variance), because the
  * pixels that hardly change should stay small. A feature that does not change gets scale 1. */
+#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -171,8 +172,19 @@ static zo_status list_parts(const zo_context *ctx, const zo_raw *raw, uint64_t s
     return status;
 }
 
-/* Targets get mean 0 and deviation 1 on the training part, as features do: steps then fit whatever their unit. */
-static void standardise_target(zo_task *task, size_t column)
+/* The network learns whatever the targets' unit, but it answers in float32. */
+static void warn_of_steps(const zo_task *task, double mean, double deviation)
+{
+    if (deviation <= 0 || deviation >= 1e-5 * fabs(mean)) return;
+    zo_log(task->ctx, ZO_LOG_WARNING,
+           "%s: the numbers to predict lie within about %.3g of %.9g, and predictions are float32, "
+           "which has steps of %.3g there: subtract a constant from them",
+           task->name, deviation, mean, FLT_EPSILON * fabs(mean));
+}
+
+/* Targets get mean 0 and deviation 1 on the training part, as features do: steps then fit whatever
+ * their unit. What they were counted from is part of the shift that gives the unit back. */
+static void standardise_target(double offset, zo_task *task, size_t column)
 {
     size_t outputs = (size_t)task->outputs;
     const zo_examples *train = &task->part[ZO_TRAIN];
@@ -185,7 +197,8 @@ static void standardise_target(zo_task *task, size_t column)
         variance += d * d;
     }
     float shift = (float)mean, scale = scale_of(mean, variance / n);
-    task->target_shift[column] = shift;
+    warn_of_steps(task, offset + mean, sqrt(variance / n));
+    task->target_shift[column] = (float)(offset + (double)shift);
     task->target_scale[column] = 1 / scale;
     for (int p = 0; p < ZO_PARTS; p++) {
         for (int64_t i = 0; i < task->part[p].n; i++) {
@@ -195,15 +208,17 @@ static void standardise_target(zo_task *task, size_t column)
     }
 }
 
-static zo_status standardise_targets(const zo_context *ctx, bool standard, zo_task *task)
+static zo_status standardise_targets(const zo_context *ctx, double offset, bool standard,
+                                     zo_task *task)
 {
     size_t outputs = (size_t)task->outputs;
     task->target_shift = zo_alloc_zero(ctx, outputs, sizeof(float));
     task->target_scale = zo_alloc_zero(ctx, outputs, sizeof(float));
     if (!task->target_shift || !task->target_scale) return ZO_NO_MEMORY;
     for (size_t j = 0; j < outputs; j++) {
+        task->target_shift[j] = (float)offset;
         task->target_scale[j] = 1;
-        if (standard) standardise_target(task, j);
+        if (standard) standardise_target(offset, task, j);
     }
     return ZO_OK;
 }
@@ -222,7 +237,8 @@ static zo_status fill_parts(const zo_context *ctx, const zo_raw *raw, bool stand
         status = fill_part(ctx, &from[p], own ? raw->label_test : raw->label,
                            own ? raw->target_test : raw->target, task, &task->part[p]);
     }
-    if (!status && !task->classes) status = standardise_targets(ctx, standard, task);
+    if (!status && !task->classes)
+        status = standardise_targets(ctx, raw->target_offset, standard, task);
     return status;
 }
 
@@ -290,6 +306,8 @@ static zo_status checksum_of(const zo_context *ctx, const zo_raw *raw, uint64_t 
         {raw->label_test, m * sizeof *raw->label_test},
         {raw->target_test, m * t * sizeof *raw->target_test},
     };
+    *out = raw->checksum;
+    if (raw->checksum) return ZO_OK;
     void *state = zo_checksum_add(NULL, "", 0);
     if (!state) return zo_fail(ctx, ZO_NO_MEMORY, "out of memory: no checksum could be made");
     for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {

@@ -221,14 +221,14 @@ zo_status zo_survey_kinds(zo_survey *s)
 
 static int by_value(const void *a, const void *b)
 {
-    float x = *(const float *)a, y = *(const float *)b;
+    double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
 /* The median of the training rows; 0 where all are missing. */
 static zo_status median_of(const zo_survey *s, int column, const uint8_t *part, double *out)
 {
-    float *value = zo_alloc(s->ctx, (size_t)(s->csv.rows - s->first) * sizeof *value);
+    double *value = zo_alloc(s->ctx, (size_t)(s->csv.rows - s->first) * sizeof *value);
     size_t n = 0;
     if (!value) return ZO_NO_MEMORY;
     for (int64_t row = s->first; row < s->csv.rows; row++) {
@@ -236,10 +236,10 @@ static zo_status median_of(const zo_survey *s, int column, const uint8_t *part, 
         double v;
         if (part[row - s->first] == ZO_TRAIN && !zo_csv_missing(cell) && read_number(cell, &v) &&
             fabs(v) <= ZO_FEATURE_MOST)
-            value[n++] = (float)v;
+            value[n++] = v;
     }
     qsort(value, n, sizeof *value, by_value);
-    *out = n ? (float)(((double)value[(n - 1) / 2] + value[n / 2]) / 2) : 0;
+    *out = n ? (value[(n - 1) / 2] + value[n / 2]) / 2 : 0;
     zo_free(s->ctx, value);
     return ZO_OK;
 }
@@ -260,21 +260,30 @@ static zo_status categories_of(const zo_survey *s, int column, const uint8_t *pa
     return ZO_OK;
 }
 
+/* Where the numbers of a column are counted from, and what fills its gaps. */
+static zo_status numbers_of(const zo_survey *s, int column, const uint8_t *part, json_t *json,
+                            bool *failed)
+{
+    double median;
+    zo_status status = median_of(s, column, part, &median);
+    if (status) return status;
+    zo_json_set(json, "offset", json_real(median), failed);
+    if (column != s->label && s->settings->missing == 1)
+        zo_json_set(json, "median", json_real(median), failed);
+    return ZO_OK;
+}
+
 zo_status zo_survey_column(const zo_survey *s, int column, const uint8_t *part, json_t **json)
 {
     static const char *const kinds[] = {"ignored", "label", "number", "text"};
     /* before there are parts, only the label matters */
     zo_column_kind kind = part || column == s->label ? s->kind[column] : ZO_IGNORED;
-    bool failed = false;
-    double median;
+    bool target = part && kind == ZO_LABEL && s->answers == ZO_TARGETS, failed = false;
     zo_status status = ZO_OK;
     *json = json_object();
     zo_json_set(*json, "name", json_string(s->name[column]), &failed);
     zo_json_set(*json, "kind", json_string(kinds[kind]), &failed);
-    if (kind == ZO_NUMBER && s->settings->missing == 1) {
-        status = median_of(s, column, part, &median);
-        if (!status) zo_json_set(*json, "median", json_real(median), &failed);
-    }
+    if (kind == ZO_NUMBER || target) status = numbers_of(s, column, part, *json, &failed);
     if (kind == ZO_TEXT) status = categories_of(s, column, part, *json, &failed);
     if (!status && failed)
         status = zo_fail(s->ctx, ZO_NO_MEMORY, "out of memory: a JSON text could not be made");

@@ -30,19 +30,19 @@ static zo_status missing_error(const zo_rows *r, int64_t row, int column)
                             : "fill it in, remove the row, or train with missing=impute");
 }
 
-/* A cell as float32; `missing` stands for a missing one, unless it is NaN. */
-static zo_status read_number(const zo_rows *r, int64_t row, int column, float missing, float *out)
+/* A cell less the column's offset; `missing` stands for a missing one, unless it is NaN. */
+static zo_status read_number(const zo_rows *r, int64_t row, int column, double missing, float *out)
 {
     const char *cell = zo_csv_cell(r->csv, row, r->place[column]);
-    double value;
-    *out = missing;
-    if (zo_csv_missing(cell)) return isnan(missing) ? missing_error(r, row, column) : ZO_OK;
-    if (!zo_read_real(cell, strlen(cell), &value) || isnan(value))
+    double value = missing;
+    if (zo_csv_missing(cell)) {
+        if (isnan(missing)) return missing_error(r, row, column);
+    } else if (!zo_read_real(cell, strlen(cell), &value) || isnan(value))
         return cell_error(r, row, column, "is no number", "this column holds numbers");
     if (!(fabs(value) <= ZO_FEATURE_MOST))
         return cell_error(r, row, column, isinf(value) ? "is infinite" : "is beyond 1e30",
                           "correct it or remove the row");
-    *out = (float)value;
+    *out = (float)(value - r->encoder->column[column].offset);
     return ZO_OK;
 }
 

@@ -3,12 +3,14 @@
  *
  *     {"version":1, "kind":"images", "inputs":784, "classes":["0", ...]}
  *     {"version":1, "kind":"csv", "separator":",", "header":true, "missing":"impute",
- *      "columns":[{"name":"width", "kind":"number", "median":1.5},
+ *      "columns":[{"name":"width", "kind":"number", "offset":1.5, "median":1.5},
  *                 {"name":"colour", "kind":"text", "categories":["", "blue", "red"]},
  *                 {"name":"species", "kind":"label"}, {"name":"id", "kind":"ignored"}],
  *      "answers":"texts", "classes":["setosa", ...]}
  *
- * "columns" follow the file. A number gives one feature; a text gives one feature for each
+ * "columns" follow the file. A number gives one feature, (float)(value - offset): the difference is
+ * taken in float64, so that large numbers that differ little keep their differences; no "offset"
+ * means 0. The label has an offset where its numbers are to be predicted. A text gives one feature for each
  * category, in ascending order of bytes, "" being the missing value. "answers" are "texts",
  * "numbers" (classes that are numbers, ascending; they compare by value) or "targets" (regression:
  * no classes). Training and prediction encode with the same code. The text of a model file is not
@@ -27,7 +29,8 @@ typedef struct zo_column {
     zo_column_kind kind;
     int categories;
     const char **category; /* [categories], ascending */
-    float median;          /* of a number; NaN: missing values are refused */
+    double offset;         /* of numbers: what a value is counted from */
+    double median;         /* of a number; NaN: missing values are refused */
 } zo_column;
 
 typedef struct zo_encoder {
@@ -78,7 +81,8 @@ typedef struct zo_rows {
  * (missing where that is refused, no number, infinite or too large for float32), NO_MEMORY. */
 zo_status zo_rows_features(const zo_rows *rows, float **x);
 
-/* The answers: label[n] (-1: not a known class) or target[n], the other NULL. Errors as above. */
+/* The answers: label[n] (-1: not a known class) or target[n], less the label's offset, the other NULL.
+ * Errors as above. */
 zo_status zo_rows_answers(const zo_rows *rows, int32_t **label, float **target);
 
 /* Finds the columns of the model in a table and encodes it. bytes[size + 1] are changed. *label

@@ -67,14 +67,21 @@ static zo_status read_images(const zo_context *ctx, zo_encoder *e)
     return read_classes(ctx, e, ZO_TARGETS, 65536);
 }
 
+/* A number that a cell may hold. */
+static bool read_value(const json_t *json, double *out)
+{
+    *out = json_number_value(json);
+    return json_is_number(json) && fabs(*out) <= (double)ZO_FEATURE_MOST;
+}
+
 static zo_status read_number(const zo_context *ctx, const zo_encoder *e, const json_t *json,
                              zo_column *c)
 {
-    const json_t *median = json_object_get(json, "median");
+    const json_t *offset = json_object_get(json, "offset");
     c->median = NAN;
-    if (!e->impute) return ZO_OK;
-    c->median = (float)json_number_value(median);
-    return json_is_number(median) && isfinite(c->median) ? ZO_OK : bad(ctx, "median");
+    if (offset && !read_value(offset, &c->offset)) return bad(ctx, "offset");
+    if (c->kind == ZO_LABEL || !e->impute) return ZO_OK;
+    return read_value(json_object_get(json, "median"), &c->median) ? ZO_OK : bad(ctx, "median");
 }
 
 /* `used` counts the categories of all columns so far. */
@@ -96,6 +103,7 @@ static zo_status read_column(const zo_context *ctx, zo_encoder *e, const json_t 
     if (c->kind == ZO_LABEL) {
         if (e->label >= 0) return bad(ctx, "two labels");
         e->label = at;
+        return read_number(ctx, e, json, c);
     }
     if (c->kind != ZO_TEXT) return ZO_OK;
     if (n > ZO_CATEGORIES_MAX + 1 || !json_is_array(categories)) return bad(ctx, "categories");
@@ -178,12 +186,13 @@ void zo_encoder_free(const zo_context *ctx, zo_encoder *e)
 
 zo_status zo_encoder_dump(const zo_context *ctx, json_t *json, bool failed, char **text)
 {
-    char *line = json && !failed ? zo_json_line(json) : NULL;
+    zo_buffer b = {.ctx = ctx};
+    if (!json || failed) b.status = zo_fail(ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
+    if (!b.status) zo_json_text(json, JSON_COMPACT, &b);
+    zo_buffer_add(&b, "", 1);
     json_decref(json);
-    if (!line) return zo_fail(ctx, ZO_NO_MEMORY, "out of memory: a JSON text could not be made");
-    line[strlen(line) - 1] = 0;
-    *text = zo_strdup(ctx, line);
-    free(line);
+    *text = b.status ? NULL : zo_strdup(ctx, b.data);
+    zo_buffer_free(&b);
     return *text ? ZO_OK : ZO_NO_MEMORY;
 }
 

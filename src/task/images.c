@@ -11,7 +11,6 @@
 
 #define NAMES 10        /* classes of the sets known by name */
 #define CLASSES_MAX 256 /* a label is a byte */
-#define STANDARD_FOLDER "/usr/share/datasets"
 
 typedef struct settings {
     double validation;
@@ -44,17 +43,47 @@ static const image_set own = {
               "the same two of t10k, plain or .gz, by --data DIR",
 };
 
-/* Finds the file of a part ("train") and rank, plain or gzip, in either of the spellings in use:
- * train-images-idx3-ubyte, train-images.idx3-ubyte. */
-static bool find_file(const char *folder, const char *part, int rank, char path[PATH_MAX])
+static bool name_file(const char *folder, const char *part, int rank, int spelling,
+                      char path[PATH_MAX])
 {
     const char *kind = rank == ZO_IDX_IMAGES ? "images" : "labels";
+    return snprintf(path, PATH_MAX, "%s/%s-%s%cidx%d-ubyte%s", folder, part, kind,
+                    spelling < 2 ? '-' : '.', rank, spelling % 2 ? "" : ".gz") < PATH_MAX;
+}
+
+/* Finds the file of a part ("train") and rank, plain or gzip, in either of the spellings in use:
+ * train-images-idx3-ubyte, train-images.idx3-ubyte. If there is none, `path` is where it should be. */
+static bool find_file(const char *folder, const char *part, int rank, char path[PATH_MAX])
+{
     for (int i = 0; i < 4; i++) {
-        int n = snprintf(path, PATH_MAX, "%s/%s-%s%cidx%d-ubyte%s", folder, part, kind,
-                         i < 2 ? '-' : '.', rank, i % 2 ? "" : ".gz");
-        if (n < PATH_MAX && !access(path, F_OK)) return true;
+        if (name_file(folder, part, rank, i, path) && !access(path, F_OK)) return true;
     }
+    name_file(folder, part, rank, 0, path);
     return false;
+}
+
+static const struct {
+    const char *part;
+    int rank;
+} files[] = {
+    {"train", ZO_IDX_IMAGES},
+    {"train", ZO_IDX_LABELS},
+    {"t10k", ZO_IDX_IMAGES},
+    {"t10k", ZO_IDX_LABELS},
+};
+enum { FILES = sizeof files / sizeof *files };
+
+/* How many of a set's files a folder holds; `missing` is the path of the first that it does not. */
+static int count_files(const char *folder, char missing[PATH_MAX])
+{
+    char path[PATH_MAX];
+    int n = 0;
+    for (int i = 0; i < FILES; i++) {
+        bool there = find_file(folder, files[i].part, files[i].rank, path);
+        if (!there && n == i) memcpy(missing, path, sizeof path);
+        n += there;
+    }
+    return n;
 }
 
 /* The folders to look in, best first; false past the last. A folder named after the other set is
@@ -66,34 +95,36 @@ static bool candidate(const image_set *set, const char *data, int i, char folder
     while (length > 1 && data[length - 1] == '/') length--;
     bool of_other = o && length >= o && !strncmp(data + length - o, other, o) &&
                     (length == o || data[length - o - 1] == '/');
-    folder[0] = 0;
     if (i == 0 && data) snprintf(folder, PATH_MAX, "%.*s/%s", (int)length, data, set->name);
-    if (i == 1 && data && !of_other) snprintf(folder, PATH_MAX, "%.*s", (int)length, data);
-    if (i == 2) snprintf(folder, PATH_MAX, STANDARD_FOLDER "/%s", set->name);
-    return i < 3;
+    if (i == 0 && !data) snprintf(folder, PATH_MAX, "%s/%s", ZO_DATA_FOLDER, set->name);
+    if (i == 1) snprintf(folder, PATH_MAX, "%.*s", (int)length, data);
+    return i == 0 || (i == 1 && data && !of_other);
 }
 
-static zo_status find_folder(const zo_context *ctx, const image_set *set, const char *data,
-                             char folder[PATH_MAX])
+static zo_status find_set(const zo_context *ctx, const image_set *set, const char *data,
+                          char folder[PATH_MAX])
 {
-    char looked[512] = "", path[PATH_MAX];
+    char looked[512] = "", path[PATH_MAX], missing[PATH_MAX] = "";
+    if (!data && set == &own)
+        return zo_fail(ctx, ZO_USAGE, "%s needs a folder: %s", set->name, set->remedy);
     for (int i = 0; candidate(set, data, i, folder); i++) {
-        if (!folder[0]) continue;
-        if (find_file(folder, "train", ZO_IDX_IMAGES, path)) return ZO_OK;
+        int n = count_files(folder, path);
+        if (n == FILES) return ZO_OK;
+        if (n && !missing[0]) memcpy(missing, path, sizeof path);
         size_t used = strlen(looked);
         snprintf(looked + used, sizeof looked - used, "%s%.160s", used ? ", " : "", folder);
     }
+    if (missing[0])
+        return zo_fail(ctx, ZO_NOT_FOUND, "%s is missing beside the other files of %s: %s", missing,
+                       set->name, set->remedy);
     return zo_fail(ctx, ZO_NOT_FOUND, "%s is not there (looked in %s): %s", set->name, looked,
                    set->remedy);
 }
 
-static zo_status read_one(const zo_context *ctx, const image_set *set, const char *folder,
-                          const char *part, int rank, char path[PATH_MAX], zo_idx *out)
+static zo_status read_one(const zo_context *ctx, const char *folder, const char *part, int rank,
+                          char path[PATH_MAX], zo_idx *out)
 {
-    if (!find_file(folder, part, rank, path))
-        return zo_fail(ctx, ZO_NOT_FOUND,
-                       "%s/%s-%s-idx%d-ubyte.gz is missing beside the other files: %s", folder,
-                       part, rank == ZO_IDX_IMAGES ? "images" : "labels", rank, set->remedy);
+    find_file(folder, part, rank, path);
     return zo_idx_read(ctx, path, rank, out);
 }
 
@@ -120,8 +151,8 @@ static zo_status read_part(const zo_context *ctx, const image_set *set, const ch
 {
     char images_path[PATH_MAX], labels_path[PATH_MAX];
     zo_idx labels = {0};
-    zo_status status = read_one(ctx, set, folder, part, ZO_IDX_IMAGES, images_path, images);
-    if (!status) status = read_one(ctx, set, folder, part, ZO_IDX_LABELS, labels_path, &labels);
+    zo_status status = read_one(ctx, folder, part, ZO_IDX_IMAGES, images_path, images);
+    if (!status) status = read_one(ctx, folder, part, ZO_IDX_LABELS, labels_path, &labels);
     if (!status && images->n != labels.n)
         status = zo_fail(ctx, ZO_FORMAT,
                          "%s holds %lld images, but %s holds %lld labels: download both again",
@@ -170,7 +201,7 @@ static zo_status load_set(const zo_context *ctx, const image_set *set, const cha
 {
     char folder[PATH_MAX];
     zo_idx train = {0}, test = {0};
-    zo_status status = find_folder(ctx, set, data, folder);
+    zo_status status = find_set(ctx, set, data, folder);
     if (!status) status = read_part(ctx, set, folder, "train", &train, &raw->label);
     raw->pixels = train.data;
     if (!status) status = read_part(ctx, set, folder, "t10k", &test, &raw->label_test);
@@ -207,8 +238,22 @@ static zo_status load_fashion(zo_context *ctx, const zo_task_def *def, const voi
 static zo_status load_own(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)
 {
     (void)values;
-    if (!def->data) return zo_fail(ctx, ZO_USAGE, "images needs a folder: %s", own.remedy);
     return load_set(ctx, &own, def->data, raw);
+}
+
+static zo_status find_mnist(const zo_context *ctx, const char *data, char folder[PATH_MAX])
+{
+    return find_set(ctx, &mnist, data, folder);
+}
+
+static zo_status find_fashion(const zo_context *ctx, const char *data, char folder[PATH_MAX])
+{
+    return find_set(ctx, &fashion, data, folder);
+}
+
+static zo_status find_own(const zo_context *ctx, const char *data, char folder[PATH_MAX])
+{
+    return find_set(ctx, &own, data, folder);
 }
 
 static const zo_param params[] = {
@@ -221,6 +266,7 @@ const zo_task_class zo_task_mnist = {
              "LeCun, Bottou, Bengio & Haffner 1998", ZO_USES_NOTHING, params},
     .settings_size = sizeof(settings),
     .load = load_mnist,
+    .find = find_mnist,
 };
 
 const zo_task_class zo_task_fashion_mnist = {
@@ -228,6 +274,7 @@ const zo_task_class zo_task_fashion_mnist = {
              "Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747", ZO_USES_NOTHING, params},
     .settings_size = sizeof(settings),
     .load = load_fashion,
+    .find = find_fashion,
 };
 
 const zo_task_class zo_task_images = {
@@ -237,4 +284,5 @@ const zo_task_class zo_task_images = {
              "", ZO_USES_NOTHING, params},
     .settings_size = sizeof(settings),
     .load = load_own,
+    .find = find_own,
 };

@@ -1,7 +1,7 @@
 /* The task "csv": a table with a label column.
  *
- * The answers are read first, because they decide which rows are training rows; categories and
- * medians are then learned from those rows alone, so that held-out rows meet the encoder as a
+ * The classes are read first, because they decide which rows are training rows; categories, medians
+ * and offsets are then learned from those rows alone, so that held-out rows meet the encoder as a
  * stranger's file would. */
 #include "task/table.h"
 
@@ -50,6 +50,7 @@ static zo_status make_rows(const zo_survey *s, const char *text, zo_encoder *enc
     return ZO_OK;
 }
 
+/* What the answers are; classes are read, numbers wait for their offset. */
 static zo_status load_answers(zo_survey *s, zo_raw *raw)
 {
     char *text = NULL;
@@ -58,7 +59,7 @@ static zo_status load_answers(zo_survey *s, zo_raw *raw)
     zo_rows rows;
     zo_status status = write_encoder(s, NULL, &text);
     if (!status) status = make_rows(s, text, &encoder, &place, &rows);
-    if (!status) status = zo_rows_answers(&rows, &raw->label, &raw->target);
+    if (!status && encoder.classes) status = zo_rows_answers(&rows, &raw->label, &raw->target);
     raw->n = s->csv.rows - s->first;
     raw->classes = encoder.classes;
     raw->targets = encoder.classes ? 0 : 1;
@@ -82,7 +83,10 @@ static zo_status load_features(zo_survey *s, const uint8_t *part, zo_raw *raw)
     if (!status) status = make_rows(s, raw->encoder, &encoder, &place, &rows);
     if (!status) status = zo_rows_features(&rows, &raw->x);
     raw->inputs = encoder.inputs;
-    if (!status && encoder.classes) {
+    if (!status && !encoder.classes) {
+        status = zo_rows_answers(&rows, &raw->label, &raw->target);
+        raw->target_offset = encoder.column[encoder.label].offset;
+    } else if (!status) {
         raw->class_name = zo_names(s->ctx, encoder.classes, encoder_class, &encoder);
         status = raw->class_name ? ZO_OK : ZO_NO_MEMORY;
     }
@@ -91,7 +95,18 @@ static zo_status load_features(zo_survey *s, const uint8_t *part, zo_raw *raw)
     return status;
 }
 
-static zo_status learn_table(zo_survey *s, uint64_t seed, zo_raw *raw)
+/* The file and what is taken from it; not the features, whose offsets depend on the split. */
+static zo_status mix_checksum(const zo_survey *s, uint64_t file, zo_raw *raw)
+{
+    void *sum = zo_checksum_add(NULL, &file, sizeof file);
+    sum = zo_checksum_add(sum, s->kind, (size_t)s->csv.columns * sizeof *s->kind);
+    sum = zo_checksum_add(sum, &s->first, sizeof s->first);
+    if (!sum) return zo_fail(s->ctx, ZO_NO_MEMORY, "out of memory: no checksum could be made");
+    raw->checksum = zo_checksum_end(sum);
+    return ZO_OK;
+}
+
+static zo_status learn_table(zo_survey *s, uint64_t seed, uint64_t file, zo_raw *raw)
 {
     uint8_t *part = NULL;
     zo_status status = zo_survey_names(s);
@@ -100,6 +115,7 @@ static zo_status learn_table(zo_survey *s, uint64_t seed, zo_raw *raw)
                          "%s: %lld rows of data are too few: training, validation and test need %d",
                          s->where, (long long)(s->csv.rows - s->first), ROWS_LEAST);
     if (!status) status = zo_survey_kinds(s);
+    if (!status) status = mix_checksum(s, file, raw);
     if (!status) status = load_answers(s, raw);
     if (!status && !(part = zo_alloc(s->ctx, (size_t)raw->n))) status = ZO_NO_MEMORY;
     if (!status)
@@ -115,9 +131,10 @@ zo_status zo_table_load(const zo_context *ctx, const char *where, char *bytes, s
 {
     static const char separators[] = {0, ',', ';', '\t', ',', ';'};
     zo_survey s = {.ctx = ctx, .where = where, .settings = settings, .label = -1};
+    uint64_t file = zo_checksum(bytes, size);
     zo_status status =
         zo_csv_parse(ctx, where, bytes, size, separators[settings->separator], &s.csv);
-    if (!status) status = learn_table(&s, seed, raw);
+    if (!status) status = learn_table(&s, seed, file, raw);
     zo_free(ctx, s.name);
     zo_free(ctx, s.kind);
     zo_csv_free(ctx, &s.csv);

@@ -16,7 +16,7 @@ typedef struct zo_table_settings {
 } zo_table_settings;
 
 /* Reads the table in bytes[size + 1], which are changed; `where` is its name in messages. What is
- * learned from the columns (categories, medians) is learned from the rows that the same seed and
+ * learned from the columns (categories, medians, offsets) is learned from the rows that the same seed and
  * shares make training rows. Errors, with line and column: FORMAT, USAGE (settings that do not
  * fit), NO_MEMORY; *raw is then to be freed all the same. */
 zo_status zo_table_load(const zo_context *ctx, const char *where, char *bytes, size_t size,

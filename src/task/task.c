@@ -43,25 +43,57 @@ static bool is_path(const char *name)
            ends_in(name, ".txt");
 }
 
-/* The class that serves `name`: a table's path, or a registered task. */
+/* The class that serves `name`: a registered task, or that of tables if it is the path of a file. */
+static const zo_task_class *class_of(const char *name)
+{
+    struct stat st;
+    const zo_task_class *table = zo_find(zo_task_classes, "csv");
+    const zo_task_class *named = is_path(name) ? NULL : zo_find(zo_task_classes, name);
+    if (named && named != table) return named;
+    return !stat(name, &st) && !S_ISDIR(st.st_mode) ? table : NULL;
+}
+
+const char *zo_task_class_of(const char *name)
+{
+    const zo_task_class *class = name ? class_of(name) : NULL;
+    return class ? class->info.name : NULL;
+}
+
 static zo_status find_class(const zo_context *ctx, const char *name, const zo_task_class **out)
 {
     struct stat st;
+    if (!name || !name[0])
+        return zo_fail(ctx, ZO_USAGE, "no task is named: 'zeroth list tasks' shows them");
+    *out = class_of(name);
+    if (*out) return ZO_OK;
     bool there = !stat(name, &st);
-    *out = zo_find(zo_task_classes, is_path(name) ? "csv" : name);
-    if (!is_path(name) && *out && strcmp((*out)->info.name, "csv")) return ZO_OK;
-    if (*out && !is_path(name) && !there)
+    if (!strcmp(name, "csv") && !there)
         return zo_fail(ctx, ZO_USAGE,
                        "\"csv\" stands for tables: give the path of one, such as table.csv");
-    if (there && S_ISDIR(st.st_mode))
+    if (there)
         return zo_fail(ctx, ZO_USAGE, "%s is a folder: give the path of a table in it", name);
-    if (is_path(name) && !there)
+    if (is_path(name))
         return zo_fail(ctx, ZO_NOT_FOUND,
                        "%s: there is no such file: give the path of a table, or the name of a task "
                        "('zeroth list tasks')",
                        name);
-    if (!*out && !there) return zo_fail_unknown(ctx, "task", name, zo_task_classes);
-    *out = zo_find(zo_task_classes, "csv");
+    return zo_fail_unknown(ctx, "task", name, zo_task_classes);
+}
+
+zo_status zo_task_find(zo_context *ctx, const char *name, const char *data, char *folder,
+                       size_t room)
+{
+    char found[PATH_MAX];
+    const zo_task_class *class;
+    zo_status status = find_class(ctx, name, &class);
+    if (status) return status;
+    if (!class->find)
+        return zo_fail(ctx, ZO_UNSUPPORTED, "%s reads nothing from a data folder", name);
+    status = class->find(ctx, data, found);
+    if (status) return status;
+    if (!folder || strlen(found) >= room)
+        return zo_fail(ctx, ZO_USAGE, "%s: there is no room for this path", found);
+    memcpy(folder, found, strlen(found) + 1);
     return ZO_OK;
 }
 
@@ -134,9 +166,7 @@ zo_status zo_task_create(zo_context *ctx, const zo_task_def *def, zo_task **out)
 {
     const zo_task_class *class;
     *out = NULL;
-    if (!def || !def->name || !def->name[0])
-        return zo_fail(ctx, ZO_USAGE, "no task is named: 'zeroth list tasks' shows them");
-    zo_status status = find_class(ctx, def->name, &class);
+    zo_status status = find_class(ctx, def ? def->name : NULL, &class);
     if (status) return status;
     void *settings = zo_alloc_zero(ctx, 1, class->settings_size);
     if (!settings) return ZO_NO_MEMORY;

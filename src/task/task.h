@@ -6,6 +6,7 @@
 #ifndef ZO_TASK_TASK_H
 #define ZO_TASK_TASK_H
 
+#include <limits.h>
 #include <zeroth/classes.h>
 #include <zeroth/task.h>
 
@@ -51,12 +52,14 @@ typedef struct zo_raw {
     float *x;  /* [n][inputs] */
     uint8_t *pixels;      /* [n][inputs]; the feature is pixel / 255 */
     int32_t *label;       /* [n] */
-    float *target;        /* [n][targets] */
+    float *target;        /* [n][targets], each less target_offset */
+    double target_offset; /* of a test set of its own too */
     int64_t n_test;       /* a test set of its own */
     float *x_test;        /* [n_test][inputs] */
     uint8_t *pixels_test; /* [n_test][inputs] */
     int32_t *label_test;  /* [n_test] */
     float *target_test;   /* [n_test][targets] */
+    uint64_t checksum;    /* of what was read; 0: of the arrays above */
     double test_share; /* taken stratified out of n when there is no test set of its own; 0: none */
     bool one_scale;    /* one common scale for all features (images), else one per feature */
     char **class_name; /* [classes], made by zo_names(), or NULL: the numbers themselves */
@@ -71,6 +74,9 @@ typedef struct zo_task_class {
     size_t settings_size;
     /* Reads or makes the data into *raw (zeroed before). `settings` is filled from info.params. */
     zo_status (*load)(zo_context *ctx, const zo_task_def *def, const void *settings, zo_raw *raw);
+    /* Where load() finds the files of a data set, given def->data. Errors: NOT_FOUND (where it
+     * looked, what has it), USAGE. NULL: the task reads nothing from a data folder. */
+    zo_status (*find)(const zo_context *ctx, const char *data, char folder[PATH_MAX]);
 } zo_task_class;
 
 /* The first row of every class's table. */

@@ -11,8 +11,6 @@
 #include "kernels/shared/losses.h"
 #include "kernels/shared/panels.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 static bool available(void)
 {
     __builtin_cpu_init();

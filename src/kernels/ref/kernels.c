@@ -8,8 +8,6 @@
 #include "kernels/shared/losses.h"
 #include "kernels/shared/panels.h"
 
-static const zo_param no_params[] = {{NULL, ZO_PARAM_INT, 0, 0, 0, 0, NULL, NULL, NULL}};
-
 static bool available(void) { return true; }
 
 /* One chain of fused multiply-adds per element, in the order of k. */

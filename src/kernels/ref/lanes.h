@@ -112,7 +112,7 @@ LANES v16 v_pow2(v16 e)
 {
     EACH_LANE
     {
-        uint32_t bits = (uint32_t)((int32_t)e.x[i] + 127) << 23;
+        uint32_t bits = (uint32_t)((isnan(e.x[i]) ? 0 : (int32_t)e.x[i]) + 127) << 23;
         memcpy(&e.x[i], &bits, 4);
     }
     return e;

@@ -13,7 +13,7 @@ LANES v16 v_poly(v16 x, const float *c, int n)
     return p;
 }
 
-/* e^x; 0 below -87.3, the largest float above 88.7; NaN stays NaN */
+/* e^x; 0 below -87.3, e^88.02 above 88.02; NaN stays NaN */
 LANES v16 v_exp(v16 x)
 {
     static const float c[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,

@@ -1,6 +1,6 @@
 /* The last lines of every kernel set: its one const instance. SET, NAME, SUMMARY and `available` are defined before. */
 const zo_kernels SET = {
-    .info = {NAME, SUMMARY, "", ZO_USES_NOTHING, no_params},
+    .info = {NAME, SUMMARY, "", ZO_USES_NOTHING, zo_no_params},
     .available = available,
     .pack = pack,
     .pack_transposed = pack_transposed,
