@@ -3,8 +3,9 @@
 
     bench/spine.py [--quick] [--seeds N] [--only NAME] [--mnist DIR]
 
-Writes bench/results/spine.csv (one row a run) and bench/results/kernels.csv, and prints the medians. --quick: one seed, short
-runs, nothing written. Mnist comes from DIR, else $ZEROTH_DATA, else it is left out, which is said.
+Writes bench/results/spine.csv (one row a run) and bench/results/kernels.csv, and prints the medians. --only measures the rows
+whose names hold NAME ("threads", "start", "kernels" too) and puts them in place of the old ones. --quick: one seed, short runs,
+nothing written. Mnist comes from DIR, else $ZEROTH_DATA, else it is left out, which is said.
 """
 import argparse, csv, json, os, statistics, subprocess, sys, tempfile, time
 
@@ -107,7 +108,7 @@ def main():
         tasks(rows, 1 if args.quick else args.seeds, folder, args.quick)
         if args.only in "threads":
             threads(rows, folder, args.quick)
-        if args.only in "start":
+        if args.only in "start-fashion-mnist":
             start_up(rows, folder, "fashion-mnist")
     kernels = subprocess.run([KERNELS], stdout=subprocess.PIPE, text=True, check=True).stdout if args.only in "kernels" else ""
     print(kernels)
@@ -115,17 +116,24 @@ def main():
     print(f"{'median':24s} {'figure':>10s}   asked")
     for name in dict.fromkeys(r["name"] for r in rows):
         print(f"{name:24s} {statistics.median(r['figure'] for r in rows if r['name'] == name):10.4f}   {asked.get(name, '')}")
-    if args.quick or args.only:
+    if args.quick:
         return 0
     os.makedirs(RESULTS, exist_ok=True)
     head = header()
+    path = os.path.join(RESULTS, "spine.csv")
+    if args.only and os.path.exists(path):
+        fresh = {r["name"] for r in rows}
+        with open(path, newline="") as f:
+            rows = [r for r in csv.DictReader(line for line in f if line[0] != "#") if r["name"] not in fresh] + rows
     lines = tempfile.SpooledTemporaryFile(mode="w+", newline="")
     table = csv.DictWriter(lines, FIELDS, lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     lines.seek(0)
-    write(os.path.join(RESULTS, "spine.csv"), head, lines.read())
-    write(os.path.join(RESULTS, "kernels.csv"), head, kernels)
+    if rows:
+        write(path, head, lines.read())
+    if kernels:
+        write(os.path.join(RESULTS, "kernels.csv"), head, kernels)
     return 0
 
 

@@ -38,8 +38,8 @@ int main(void)
     if (status) {
         fprintf(stderr, "%s: %s\n", zo_status_text(status), zo_last_error(ctx));
     } else {
-        printf("%s, estimator %s, uses %s: test accuracy %.3f\n", result.net, result.estimator,
-               zo_uses_text(result.uses), result.test_accuracy);
+        printf("%s, estimator %s, uses %s: test accuracy %.3f\n", zo_task_describe(task).net,
+               result.estimator, zo_uses_text(result.uses), result.test_accuracy);
     }
     zo_task_destroy(task);
     zo_context_destroy(ctx);

@@ -7,7 +7,7 @@
 
 #include "training_support.h"
 
-enum { MOST_LAYERS = 8, MOST_WIDTH = 64 };
+enum { MOST_LAYERS = 8, MOST_WIDTH = 128 };
 
 typedef struct layer64 {
     int in, out;

@@ -274,7 +274,7 @@ class Train(Command):
 
     def test_large_numbers(self):
         """Unix times: float32 has steps of 128 s there."""
-        lines = [f"{1700000000 + i},{'early' if i < 60 else 'late'}" for i in range(120)]
+        lines = [f"{1700000000 + i / 4},{'early' if i < 60 else 'late'}" for i in range(120)]
         self.write("times.csv", "time,half\n" + "\n".join(lines) + "\n")
         self.good("train", "times.csv", "--label", "half", "--epochs", "200", "--out", "run",
                   "--quiet")

@@ -106,6 +106,24 @@ static void odd_losses_of_a_user_are_survived(void **state)
     assert_true(trials > 10);
 }
 
+/* Members of a population that lose other examples than the unperturbed network cannot be compared with it. */
+static void members_that_lose_other_examples_are_dropped(void **state)
+{
+    (void)state;
+    atomic_int now = MOVED_NAN;
+    zo_step_info info;
+    house h;
+    trial t = trial_of("weights", "sgd");
+    t.loss = moody_loss;
+    t.loss_user = &now;
+    put_setting(&t, 1, "population", "10");
+    assert_true(build(ctx, &t, 1, &h));
+    assert_int_equal(zo_trainer_step(h.trainer, 0, &info), ZO_OK);
+    assert_true(info.dropped > 10); /* every pair, and the examples that were lost at once */
+    assert_true(holds(h.trainer, h.net->params));
+    pull_down(&h);
+}
+
 /* Examples so large that their activations overflow, and targets whose squared error does: the same for losses of our own, and for the
  * reference, which takes no user's loss. The examples that fit must move the network as they would alone. */
 static void survives_outliers(trial *t)
@@ -369,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(odd_losses_of_a_user_are_survived),
+        cmocka_unit_test(members_that_lose_other_examples_are_dropped),
         cmocka_unit_test(outliers_are_survived),
         cmocka_unit_test_setup_teardown(a_cancelled_step_changes_nothing, make_place, clear_place),
         cmocka_unit_test(a_step_allocates_nothing),

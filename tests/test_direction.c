@@ -95,41 +95,45 @@ static void check_every_parameter(const scene *s, const float *arena)
     }
 }
 
+static void check_reference(int n, const char *spec, int classes, int outputs, const char *loss)
+{
+    scene s = set_scene(n, spec, 4, classes, outputs, loss);
+    zo_step_info info;
+    float *g = direction_of(ctx, s.task, s.net, "backprop:sgd", 1, SETTINGS(COMMON, s.loss), &info);
+    assert_near(info.loss, mean_loss64(s.oracle, &s.batch), 1e-6, 1e-5, spec);
+    check_every_parameter(&s, g);
+    free(g);
+    clear_scene(&s);
+}
+
 static void backprop_agrees_with_central_differences(void **state)
 {
     (void)state;
     static const char *const activation[] = {"relu", "leaky-relu", "tanh", "sigmoid", "gelu"};
-    static const struct {
-        int classes, outputs;
-        const char *loss;
-    } kind[] = {{3, 3, "cross-entropy"}, {3, 3, "squared-error"}, {0, 2, "squared-error"}};
     for (int a = 0; a < 5; a++) {
-        for (int k = 0; k < 3; k++) {
-            char spec[64];
-            snprintf(spec, sizeof spec, "dense7 %s dense5 %s dense%d%s%s", activation[a],
-                     activation[(a + 1) % 5], kind[k].outputs, k ? " " : "", k ? activation[a] : "");
-            scene s = set_scene(72, spec, 4, kind[k].classes, kind[k].outputs, kind[k].loss);
-            zo_step_info info;
-            float *g = direction_of(ctx, s.task, s.net, "backprop:sgd", 1, SETTINGS(COMMON, s.loss),
-                                    &info);
-            assert_near(info.loss, mean_loss64(s.oracle, &s.batch), 1e-6, 1e-5, spec);
-            check_every_parameter(&s, g);
-            free(g);
-            clear_scene(&s);
-        }
+        const char *f = activation[a], *h = activation[(a + 1) % 5];
+        char spec[64];
+        snprintf(spec, sizeof spec, "dense7 %s dense5 %s dense3", f, h);
+        check_reference(72, spec, 3, 3, "cross-entropy");
+        snprintf(spec, sizeof spec, "dense7 %s dense5 %s dense3 %s", f, h, f);
+        check_reference(72, spec, 3, 3, "squared-error");
+        snprintf(spec, sizeof spec, "dense7 %s dense5 %s dense2 %s", f, h, f);
+        check_reference(72, spec, 0, 2, "squared-error");
     }
+    /* more rows, columns and examples than the tiles that work is cut into */
+    check_reference(145, "dense120 relu dense3", 3, 3, "cross-entropy");
 }
 
 /* ---- complete sets ---- */
 
 /* The error of a one-sided difference grows with sigma, that of a two-sided one with its square; rounding with 1 / sigma. */
-static void check_complete(const char *spec, int classes, int outputs, const char *loss,
-                           const char *sides)
+static void check_exact(const char *spec, int classes, int outputs, const char *loss,
+                        const char *set, const char *sides)
 {
     scene s = set_scene(72, spec, 5, classes, outputs, loss);
     const char *sigma = strstr(sides, "one") ? "sigma=0.0005" : "sigma=0.002";
     float *g = direction_of(ctx, s.task, s.net, "nodes:sgd", 1,
-                            SETTINGS(COMMON, s.loss, "set=complete", sides, sigma), NULL),
+                            SETTINGS(COMMON, s.loss, set, "draws=3", sides, sigma), NULL),
           *reference =
               direction_of(ctx, s.task, s.net, "backprop:sgd", 1, SETTINGS(COMMON, s.loss), NULL);
     for (int i = 0; i < s.oracle->layers; i++) {
@@ -161,11 +165,19 @@ static void complete_sets_agree_with_backprop(void **state)
     for (int i = 0; i < SMOOTH; i++) {
         for (int side = 0; side < 2; side++) {
             const char *sides = side ? "sides=two" : "sides=one";
-            check_complete(smooth[i], 3, 3, "cross-entropy", sides);
-            check_complete(smooth[i], 3, 3, "squared-error", sides);
-            check_complete(smooth[i], 0, 3, "squared-error", sides);
+            check_exact(smooth[i], 3, 3, "cross-entropy", "set=complete", sides);
+            check_exact(smooth[i], 3, 3, "squared-error", "set=complete", sides);
+            check_exact(smooth[i], 0, 3, "squared-error", "set=complete", sides);
         }
     }
+}
+
+/* Where layers have one unit a sign is the whole direction: three draws are three times the same exact one. */
+static void draws_of_one_unit_are_exact(void **state)
+{
+    (void)state;
+    check_exact("dense1 tanh dense1 gelu dense1", 0, 1, "squared-error", "set=random", "sides=one");
+    check_exact("dense1 tanh dense1 gelu dense1", 0, 1, "squared-error", "set=random", "sides=two");
 }
 
 /* Where nothing has a derivative the oracle is brute force: every unit of every example moved, the whole network run again. */
@@ -206,18 +218,22 @@ static double square(double x) { return x * x; }
 
 /* What theory says of each layer of a scene, and what ten seeds gave. */
 typedef struct noisy_layer {
-    double *want, rho,
-        mean;      /* the layer's direction, spread of the examples', mean squared cosine */
-    double before; /* with fewer draws */
+    double *want, rho; /* the layer's direction, and the spread of the examples' */
+    double mean,
+        part;      /* mean squared cosine; mean part of `want` that was found: 1 if none is lost */
+    double before; /* mean with fewer draws */
 } noisy_layer;
 
 static void measure_layers(const scene *s, noisy_layer *layers, const char *const *settings)
 {
-    for (int i = 0; i < s->oracle->layers; i++) layers[i].mean = 0;
+    for (int i = 0; i < s->oracle->layers; i++) layers[i].mean = layers[i].part = 0;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         float *g = direction_of(ctx, s->task, s->net, "nodes:sgd", seed, settings, NULL);
-        for (int i = 0; i < s->oracle->layers; i++)
-            layers[i].mean += square(layer_cosine(s, g, layers[i].want, i, NULL)) / 10;
+        for (int i = 0; i < s->oracle->layers; i++) {
+            double ratio, cosine = layer_cosine(s, g, layers[i].want, i, &ratio);
+            layers[i].mean += square(cosine) / 10;
+            layers[i].part += cosine * ratio / 10;
+        }
         free(g);
     }
 }
@@ -233,6 +249,7 @@ static void compare_layers(const scene *s, noisy_layer *layers, const char *nois
                       draws, i, m, got, theory);
         assert_near(got, theory, 0.05, 0, "squared cosine of node noise");
         assert_true(got > layers[i].before);
+        if (draws >= 64) assert_near(layers[i].part, 1, 0.1, 0, "length along the direction");
         layers[i].before = got;
     }
 }
@@ -263,13 +280,14 @@ static void node_noise_follows_theory(void **state)
 }
 
 /* The whole arena as one layer would be: pads are zero in both. */
-static double arena_cosine(const float *a, const float *b, size_t n)
+static double arena_cosine(const float *a, const float *b, size_t n, double *ratio)
 {
     double ab = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < n; i++) {
         double x = (double)a[i], y = (double)b[i];
         ab += x * y, aa += x * x, bb += y * y;
     }
+    *ratio = sqrt(aa / bb);
     return ab / sqrt(aa * bb);
 }
 
@@ -281,16 +299,18 @@ static void check_weight_noise(const scene *s, const float *gradient, const char
     char text[32];
     snprintf(text, sizeof text, "population=%d", draws);
     float *sum = floats(s->net->arena);
-    double mean = 0, d = (double)s->net->parameters, extra = strstr(noise, "gaussian") ? 1 : -1;
+    double mean = 0, ratio, d = (double)s->net->parameters,
+           extra = strstr(noise, "gaussian") ? 1 : -1;
     for (uint64_t seed = 1; seed <= 10; seed++) {
         float *g =
             direction_of(ctx, s->task, s->net, "weights:sgd", seed,
                          SETTINGS(COMMON, "shaping=raw", "sigma=0.001", noise, sides, text), NULL);
-        mean += square(arena_cosine(g, gradient, s->net->arena)) / 10;
+        mean += square(arena_cosine(g, gradient, s->net->arena, &ratio)) / 10;
         for (size_t i = 0; i < s->net->arena; i++) sum[i] += g[i];
         free(g);
     }
-    double all = square(arena_cosine(sum, gradient, s->net->arena));
+    double cosine = arena_cosine(sum, gradient, s->net->arena, &ratio), all = square(cosine);
+    if (draws > 700) assert_near(cosine * ratio / 10, 1, 0.1, 0, "length along the gradient");
     double theory = draws / (draws + d + extra), theory_all = 10 * draws / (10 * draws + d + extra);
     print_message("%-10s %-3s %3d draws: cos^2 %.3f, theory %.3f; of the mean of ten %.3f, %.3f\n",
                   strchr(noise, '=') + 1, strchr(sides, '=') + 1, draws, mean, theory, all,
@@ -303,8 +323,8 @@ static void check_weight_noise(const scene *s, const float *gradient, const char
 static void weight_noise_follows_theory(void **state)
 {
     (void)state;
-    static const int draws[] = {8, 64, 512};
-    scene s = set_scene(72, "dense9 tanh dense17 dense3", 5, 3, 3, "cross-entropy");
+    static const int draws[] = {16, 128, 768};
+    scene s = set_scene(72, "dense9 tanh dense100 dense3", 5, 3, 3, "cross-entropy");
     float *gradient = direction_of(ctx, s.task, s.net, "backprop:sgd", 1, SETTINGS(COMMON), NULL);
     for (int i = 0; i < 3; i++) {
         check_weight_noise(&s, gradient, "noise=rademacher", draws[i], "sides=two");
@@ -368,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(backprop_agrees_with_central_differences),
         cmocka_unit_test(complete_sets_agree_with_backprop),
+        cmocka_unit_test(draws_of_one_unit_are_exact),
         cmocka_unit_test(jumping_nets_agree_with_brute_force),
         cmocka_unit_test(node_noise_follows_theory),
         cmocka_unit_test(weight_noise_follows_theory),

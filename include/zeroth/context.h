@@ -63,8 +63,8 @@ typedef struct zo_context_def {
 ZO_API zo_context_def zo_context_default_def(void);
 
 /** Makes a context. `def` NULL means the defaults. Threads start with the first parallel call.
- *  Errors: USAGE (threads outside 1..1024, half an allocator, unknown kernels), UNSUPPORTED (kernels this
- *  CPU cannot run), NO_MEMORY. On failure *out is NULL. */
+ *  Errors: USAGE (threads outside 0..1024, half an allocator, an executor without workers, unknown
+ *  kernels), UNSUPPORTED (kernels this CPU cannot run), NO_MEMORY. On failure *out is NULL. */
 ZO_API zo_status zo_context_create(const zo_context_def *def, zo_context **out);
 
 /** Ends the pool and frees the context. NULL is legal. */

@@ -8,6 +8,8 @@
  * A network also holds an input shift and scale per feature: zo_net_forward() takes raw features and applies
  * (x - shift) * scale first, so that a saved model needs nothing but itself. A network of a regression likewise holds a shift and
  * scale per output, so that it answers in the targets' own units.
+ * Raw features are what the task reads: of a table, each number minus the `offset` of its column, as the model's note "task" says;
+ * zo_predict() does that for you.
  */
 #ifndef ZEROTH_NET_H
 #define ZEROTH_NET_H

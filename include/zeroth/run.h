@@ -1,7 +1,7 @@
 /* Runs: one training, and the directory that holds it.
  *
- *     config.json         everything needed to repeat it
- *     metrics.jsonl       one object per report; the last one is the result
+ *     config.json         everything needed to repeat it, but data and losses of your own
+ *     metrics.jsonl       one object for each look at the validation part; the last one is the result
  *     model.safetensors   the network, best on validation
  *
  * The losses of a regression are half the sum of squared errors of standardised targets: 0.5 for each target is what
@@ -24,15 +24,15 @@ typedef struct zo_report {
     double seconds_left;        /**< estimate */
     int64_t step;               /**< steps done */
     double epochs;              /**< passes over the training part */
-    double train_loss;          /**< mean over the steps since the last report */
-    double validation_loss;     /**< of the current network */
-    double validation_accuracy; /**< of the current network; NaN for regression */
+    double train_loss;          /**< mean over the steps since validation was last looked at */
+    double validation_loss;     /**< when it was last looked at */
+    double validation_accuracy; /**< the same; NaN for regression */
     double forwards;            /**< forward-equivalents of training so far */
-    double forwards_per_second; /**< since the last report */
-    int64_t dropped;            /**< pairs dropped so far */
+    double forwards_per_second; /**< since validation was last looked at */
+    int64_t dropped;            /**< pairs or examples dropped so far */
 } zo_report;
 
-/** Receives reports: on the calling thread, between steps. */
+/** Receives reports: on the calling thread, between steps; at each look at the validation part, and else about every 0.1 s. */
 typedef void (*zo_report_fn)(void *user, const zo_report *report);
 
 /** Start from zo_train_default_def() and change fields. */
@@ -62,22 +62,21 @@ ZO_API zo_train_def zo_train_default_def(void);
 
 /** What a run came to. Fields that do not apply are NaN. */
 typedef struct zo_train_result {
-    double seconds;          /**< seconds_before + everything in this call, final test included */
-    double seconds_training; /**< steps and validation, without loading and test */
-    double seconds_target;   /**< of training when `target` was reached; NaN if it was not */
-    double cost;             /**< multiply-adds of all training steps */
-    double forwards;         /**< the same in forward-equivalents */
-    double epochs;           /**< passes over the training part */
-    int64_t steps;           /**< steps done */
-    int64_t dropped;         /**< pairs dropped for non-finite losses */
-    double train_loss;       /**< mean of the last report's interval */
-    double validation_loss;  /**< of the kept network */
+    double seconds;             /**< seconds_before + this call, without the last saving */
+    double seconds_training;    /**< steps and validation, without loading and test */
+    double seconds_target;      /**< of training when `target` was reached; NaN if it was not */
+    double cost;                /**< multiply-adds of all training steps */
+    double forwards;            /**< the same in forward-equivalents */
+    double epochs;              /**< passes over the training part */
+    int64_t steps;              /**< steps done */
+    int64_t dropped;            /**< pairs or examples without a finite loss */
+    double train_loss;          /**< mean over the steps before the last look at validation */
+    double validation_loss;     /**< of the kept network */
     double validation_accuracy; /**< of the kept network */
     double test_loss;           /**< of the kept network; NaN without a test part */
     double test_accuracy;       /**< of the kept network */
     int64_t parameters;         /**< numbers learned */
     zo_uses uses;               /**< what the training looked at */
-    char net[1024];             /**< canonical net spec */
     char trainer[32];           /**< names of the chosen classes; "" where none */
     char estimator[32];         /**< see trainer */
     char rule[32];              /**< see trainer */
@@ -86,8 +85,8 @@ typedef struct zo_train_result {
 /** Trains and, unless `out` is NULL, writes the run directory. The directory is claimed before training starts: EXISTS if it holds
  *  a run, IO if it cannot be written. zo_cancel() ends the run after the current step: the status is CANCELLED, the model is saved
  *  and *result is filled. `net` (may be NULL) receives the kept network, which the caller destroys. If
- *  only the record could not be written at the end (IO), both are filled all the same. Other errors as in
- *  zo_trainer_create() and zo_trainer_step(). */
+ *  only the record could not be written at the end (IO), or the losses are no longer finite (DIVERGED; the model saved is the best
+ *  so far), both are filled all the same. Other errors as in zo_trainer_create() and zo_trainer_step(). */
 ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *result,
                           zo_net **net);
 
@@ -103,7 +102,7 @@ typedef struct zo_predictions {
 
 /** Reads `input` (CSV with the columns the model was trained on, or IDX images, plain or gzip) and runs `model`, a
  *  model.safetensors or a run directory. The caller frees *out with zo_predictions_destroy(). Errors: NOT_FOUND, FORMAT, IO,
- *  USAGE (columns or sizes that do not fit), NO_MEMORY. */
+ *  USAGE (columns or sizes that do not fit), UNSUPPORTED (a model of made-up data or of arrays), NO_MEMORY. */
 ZO_API zo_status zo_predict(zo_context *ctx, const char *model, const char *input,
                             zo_predictions **out);
 

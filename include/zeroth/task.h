@@ -29,8 +29,9 @@ typedef struct zo_task_def {
 /** {NULL, NULL, 0, NULL}. */
 ZO_API zo_task_def zo_task_default_def(void);
 
-/** Loads or makes the data. Errors: USAGE (unknown name with the nearest one, unknown or bad setting), NOT_FOUND
- *  (where it looked, what has it), FORMAT (file and place), IO, NO_MEMORY. On failure *out is NULL. */
+/** Loads or makes the data. Errors: USAGE (unknown name with the nearest one, unknown or bad setting, a set
+ *  that needs `data`), NOT_FOUND (where it looked, what has it), FORMAT (file and place), IO, NO_MEMORY. On failure
+ *  *out is NULL. */
 ZO_API zo_status zo_task_create(zo_context *ctx, const zo_task_def *def, zo_task **out);
 
 /** The name of the task class that zo_task_create() uses for `name`: that of a registered task, or "csv" for the path
@@ -44,7 +45,8 @@ ZO_API const char *zo_task_class_of(const char *name);
 ZO_API zo_status zo_task_find(zo_context *ctx, const char *name, const char *data, char *folder,
                               size_t room);
 
-/** Data of your own. Start from zo_data_default_def(). All arrays are copied. */
+/** Data of your own. Start from zo_data_default_def(). All arrays are copied. Features and targets are finite and at
+ *  most 1e30 in size. */
 typedef struct zo_data_def {
     const char *name;          /**< shown in the run; "data" if NULL */
     int inputs;                /**< features of an example; required */

@@ -40,8 +40,9 @@ typedef struct zo_trainer_def {
 /** All NULL and 0. */
 ZO_API zo_trainer_def zo_trainer_default_def(void);
 
-/** Makes a trainer. Errors: USAGE (unknown method, setting or value, with the nearest right one; net and task that do
- *  not fit), UNSUPPORTED (a method that cannot serve this net or loss; says which can), NO_MEMORY. */
+/** Makes a trainer. Errors: USAGE (unknown method, setting or value, with the nearest right one; a method and a setting
+ *  that name different classes; net and task that do not fit, or are of another context), UNSUPPORTED (a method that cannot serve this net or
+ *  loss; says which can), NO_MEMORY. */
 ZO_API zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_trainer **out);
 
 /** Frees the trainer and its network. NULL is legal. */
@@ -79,7 +80,8 @@ ZO_API zo_status zo_trainer_load(zo_trainer *trainer, const char *path);
  *  zo_trainer_plan(). */
 ZO_API const char *zo_trainer_setting(const zo_trainer *trainer, int index);
 
-/** How the trainer treats each site, one line each, such as "0 dense128 outputs: complete, 1.1 forward-equivalents"; NULL past the last.
+/** How the trainer treats its sites, in lines such as "0 dense128 outputs: complete set of 128 units, one-sided, sigma 0.01, at most
+ *  1.53 forward-equivalents an example"; NULL past the last. `weights` has one line for all, `backprop` has none.
  *  Valid until the next call of this or of zo_trainer_setting(). */
 ZO_API const char *zo_trainer_plan(const zo_trainer *trainer, int index);
 

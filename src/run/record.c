@@ -163,7 +163,7 @@ void zo_record_report(zo_record *r, const zo_report *p)
     zo_log(r->ctx, ZO_LOG_WARNING, "%s; training goes on without it", zo_last_error(r->ctx));
 }
 
-static json_t *result_of(const char *state, const zo_train_result *v, bool *failed)
+static json_t *result_of(const char *state, const zo_train_result *v, const zo_net *net, bool *failed)
 {
     json_t *o = json_object();
     zo_json_set(o, "schema", json_integer(1), failed);
@@ -172,7 +172,7 @@ static json_t *result_of(const char *state, const zo_train_result *v, bool *fail
     zo_json_set(o, "method", json_string(v->trainer), failed);
     zo_json_set(o, "estimator", json_string(v->estimator), failed);
     zo_json_set(o, "rule", json_string(v->rule), failed);
-    zo_json_set(o, "net", json_string(v->net), failed);
+    zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
     zo_json_set(o, "parameters", json_integer(v->parameters), failed);
     zo_json_set(o, "uses", json_string(zo_uses_text(v->uses)), failed);
     zo_json_set(o, "steps", json_integer(v->steps), failed);
@@ -204,7 +204,7 @@ zo_status zo_record_close(zo_record *r, const char *state, const zo_train_result
     if (!r->model) return ZO_OK;
     zo_status status = zo_net_save(net, r->model);
     bool failed = false;
-    json_t *o = result_of(state, result, &failed);
+    json_t *o = result_of(state, result, net, &failed);
     zo_status line = add_line(r, o, failed);
     if (!status) status = line;
     line = zo_lines_close(r->ctx, r->metrics, r->fd);

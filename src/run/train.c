@@ -215,7 +215,6 @@ static void finish(run *r, zo_status status)
     v->dropped = r->report.dropped;
     v->parameters = zo_net_parameters(r->kept);
     v->uses = zo_trainer_uses(r->trainer);
-    copy_name(v->net, sizeof v->net, zo_net_spec(r->kept));
     copy_name(v->trainer, sizeof v->trainer, r->trainer->class->info.name);
     copy_name(v->estimator, sizeof v->estimator, zo_trainer_estimator(r->trainer));
     copy_name(v->rule, sizeof v->rule, zo_trainer_rule(r->trainer));

@@ -4,7 +4,6 @@
  * added in order, so that no bit depends on the number of threads. Each feature gets shift = mean
  * and scale = 1 / deviation; images get one scale for all, 1 / sqrt(mean variance), because the
  * pixels that hardly change should stay small. A feature that does not change gets scale 1. */
-#include <float.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -175,11 +174,12 @@ static zo_status list_parts(const zo_context *ctx, const zo_raw *raw, uint64_t s
 /* The network learns whatever the targets' unit, but it answers in float32. */
 static void warn_of_steps(const zo_task *task, double mean, double deviation)
 {
+    float at = fabsf((float)mean);
     if (deviation <= 0 || deviation >= 1e-5 * fabs(mean)) return;
     zo_log(task->ctx, ZO_LOG_WARNING,
            "%s: the numbers to predict lie within about %.3g of %.9g, and predictions are float32, "
            "which has steps of %.3g there: subtract a constant from them",
-           task->name, deviation, mean, FLT_EPSILON * fabs(mean));
+           task->name, deviation, mean, (double)(nextafterf(at, INFINITY) - at));
 }
 
 /* Targets get mean 0 and deviation 1 on the training part, as features do: steps then fit whatever

@@ -6,19 +6,25 @@
 
 LANES size_t panel_width(size_t column, size_t n) { return n - column > 16 ? ZO_PANEL : 16; }
 
+/* Rows of b go by in small groups, so that b is read along its rows and every panel is written in runs. */
 static void pack(float *packed, const float *b, size_t ldb, size_t k, size_t n, float sigma,
                  const uint16_t *signs, size_t ld_signs, const float *noise, size_t ld_noise)
 {
-    for (size_t c = 0; c < n; c += ZO_PANEL) {
-        size_t width = panel_width(c, n);
-        for (size_t l = 0; l < k; l++) {
-            for (size_t j = c; j < c + width; j += 16) {
-                size_t left = j < n ? lanes_at(j, n) : 0;
-                v16 x = left ? take(b + l * ldb + j, left) : v_set(0);
-                if (signs && left) x = v_add(x, v_signed(sigma, signs[l * ld_signs + j / 16]));
-                if (noise && left) x = v_fma(v_set(sigma), take(noise + l * ld_noise + j, left), x);
-                v_store(packed, x);
-                packed += 16;
+    enum { ROWS = 8 };
+    for (size_t first = 0; first < k; first += ROWS) {
+        size_t last = first + ROWS < k ? first + ROWS : k;
+        for (size_t c = 0; c < n; c += ZO_PANEL) {
+            size_t width = panel_width(c, n);
+            float *to = packed + c * k + first * width;
+            for (size_t l = first; l < last; l++) {
+                for (size_t j = c; j < c + width; j += 16) {
+                    size_t left = lanes_at(j, n);
+                    v16 x = take(b + l * ldb + j, left);
+                    if (signs) x = v_add(x, v_signed(sigma, signs[l * ld_signs + j / 16]));
+                    if (noise) x = v_fma(v_set(sigma), take(noise + l * ld_noise + j, left), x);
+                    v_store(to, x);
+                    to += 16;
+                }
             }
         }
     }
@@ -200,7 +206,7 @@ static void product_direct(float *c, size_t ldc, const float *a, size_t a_row, s
 static void product_deep(float *c, size_t ldc, const float *a, size_t a_row, size_t a_k,
                          const float *packed, size_t m, size_t n, size_t k, const zo_epilogue *e)
 {
-    enum { DEPTH = 256, GROUP = 4 * ZO_TILE_ROWS };
+    enum { DEPTH = 192, GROUP = 12 * ZO_TILE_ROWS };
     float copy[GROUP * DEPTH];
     part t = {.out = e->pre ? e->pre : c, .ld = e->pre ? e->ld_pre : ldc};
     size_t groups = (m + GROUP - 1) / GROUP;
