@@ -346,9 +346,13 @@ class Train(Command):
         self.assertEqual(self.good(*BLOBS, "--quiet").stderr, "")
 
     def test_diverging_losses(self):
-        done = self.zeroth(*BLOBS, "--set", "lr=1e30", "--quiet")
-        self.assertIn(done.returncode, (0, 1, 2))
-        self.assertLessEqual(done.stderr.count("\n"), 1)
+        done = self.zeroth("train", "blobs", "--set", "classes=10", "--method", "backprop:sgd", "--set",
+                           "lr=1000", "--forwards", "30000", "--net", "dense64 relu dense64 relu dense10",
+                           "--quiet", "--out", "far")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr.count("\n"), 1)
+        self.assertIn("finite", done.stderr)
+        self.good("show", "far")  # the best network so far is kept, and can be read
 
 
 class Config(Command):
@@ -438,6 +442,20 @@ class BadInput(Command):
         self.result(*words)
         del words[2:4]
         self.result(*words, env={"ZEROTH_DATA": "parent"})
+
+    def test_images_of_your_own(self):
+        labels = bytes(i % 3 for i in range(40))
+        packed = gzip.compress(struct.pack(">II", 0x801, 40) + labels)
+        words = self.idx("own", train_labels=packed, t10k_labels=packed)
+        words[1], words[-1] = "images", "dense3"
+        found = self.result(*words, "--out", "three")
+        self.assertEqual((found["task"], found["net"]), ("images", "dense3"))
+        predicted = self.good("predict", "three", "own/t10k-images-idx3-ubyte.gz").stdout.split()
+        self.assertEqual(len(predicted), 40)
+        self.assertLessEqual(set(predicted), {"0", "1", "2"})
+        strange = gzip.compress(struct.pack(">II", 0x801, 40) + b"\5" + labels[1:])
+        self.bad(*self.idx("own", train_labels=packed, t10k_labels=strange)[:0], "train", "images", "--data",
+                 "own", "--quiet", status=1, says="class 5")
 
     def test_missing_data_set(self):
         (self.folder / "empty").mkdir()

@@ -102,6 +102,7 @@ static void goes_on_after_loading(trial *t)
     size_t n;
     const char *path = in_folder(folder, "state");
     if (!build(ctx, t, 1, &a)) return;
+    trials++;
     walk(ctx, t, a.trainer, 0, 3);
     assert_int_equal(zo_trainer_save(a.trainer, path), ZO_OK);
     walk(ctx, t, a.trainer, 3, 8);
@@ -121,8 +122,10 @@ static void goes_on_after_loading(trial *t)
 static void saved_states_go_on_bit_for_bit(void **state)
 {
     (void)state;
+    trials = 0;
     each_method(goes_on_after_loading);
     each_choice(goes_on_after_loading);
+    assert_true(trials > 12);
 }
 
 static void refuses(zo_trainer *trainer, const char *path, zo_status want)
@@ -181,6 +184,7 @@ static void guards_its_state(trial *t)
     house h, twin;
     const char *path = in_folder(folder, "good");
     if (!build(ctx, t, 1, &h) || !build(ctx, t, 1, &twin)) return;
+    trials++;
     walk(ctx, t, h.trainer, 0, 2);
     walk(ctx, t, twin.trainer, 0, 4);
     assert_int_equal(zo_trainer_save(h.trainer, path), ZO_OK);
@@ -195,7 +199,9 @@ static void guards_its_state(trial *t)
 static void bad_states_are_refused(void **state)
 {
     (void)state;
+    trials = 0;
     each_rule(guards_its_state);
+    assert_true(trials >= 3);
 }
 
 /* The order of the examples is part of the definition even if the data are the same. */

@@ -1,5 +1,5 @@
 /* Directions against an independent network in double precision: the reference against central differences of every parameter, complete
- * sets against the reference, random draws against the cosines that theory predicts (METHODS: theory), and the reported cost.
+ * sets against the reference, random draws against the cosines that theory predicts (node and weight perturbation), and the reported cost.
  * labels: threads
  */
 #include "float64_net.h"

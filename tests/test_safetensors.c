@@ -1,6 +1,9 @@
 /* Model files: what is written is read back, and files that are cut, wrong or lying are refused. */
 #include "support.h"
 
+#include <math.h>
+#include <unistd.h>
+
 #include "nn/net.h"
 
 static zo_context *ctx;
@@ -34,6 +37,22 @@ static zo_net *make(const char *spec, int inputs)
 }
 
 /* ---- what is written ---- */
+
+static void numbers_that_are_not_finite_are_not_written(void **state)
+{
+    static const float bad[] = {NAN, INFINITY, -INFINITY};
+    const char *path = in_folder(folder, "not-finite");
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        zo_net *net = make("dense3 relu dense2", 4);
+        zo_segment last;
+        assert_int_equal(zo_net_segment(net, zo_net_segments(net) - 1, &last), ZO_OK);
+        last.data[1] = bad[i];
+        assert_int_equal(zo_net_save(net, path), ZO_DIVERGED);
+        assert_int_not_equal(access(path, F_OK), 0);
+        zo_net_destroy(net);
+    }
+}
 
 static void assert_equal_nets(zo_net *a, zo_net *b)
 {
@@ -325,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nets_come_back),
+        cmocka_unit_test(numbers_that_are_not_finite_are_not_written),
         cmocka_unit_test(same_net_same_bytes),
         cmocka_unit_test(good_files_are_accepted),
         cmocka_unit_test(wrong_tensors_are_refused),

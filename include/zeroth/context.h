@@ -32,7 +32,7 @@ typedef struct zo_allocator {
  *  Two calls with the same worker never overlap. */
 typedef void (*zo_work_fn)(void *arg, int64_t item, int worker);
 
-/** The host's threads. With `run` NULL the library starts a small pthread pool of its own. */
+/** The host's threads, with 1 MiB of stack or more. With `run` NULL the library starts a small pthread pool of its own. */
 typedef struct zo_executor {
     /** Calls fn(arg, i, w) once for each i in [0, n), in any order, and returns when all are done. */
     void (*run)(void *user, int64_t n, zo_work_fn fn, void *arg);

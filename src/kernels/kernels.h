@@ -1,6 +1,6 @@
 /* The inner loops. A kernel set is one const zo_kernels; `ref` defines what is correct, `avx2` and `avx512` give the same bits.
  *
- * The rules behind "the same bits" (DESIGN: determinism):
+ * The rules behind "the same bits" (docs/design.md):
  *  - every element of a product is one chain of fused multiply-adds in the order of k, starting from 0;
  *  - every other sum runs in a fixed order that does not depend on the width of the machine's vectors;
  *  - exp, log, tanh are our own polynomials, written once over 16 lanes (lanes.h of each set, math.h).

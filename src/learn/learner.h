@@ -16,7 +16,7 @@
 
 /* Examples of one tile of the sums over examples; and examples of one work item. Fixed, so that no bits depend on threads. */
 #define ZO_SUM_TILE 128
-#define ZO_ITEM 32
+#define ZO_ITEM 16
 
 typedef struct zo_learner {
     zo_context *ctx;

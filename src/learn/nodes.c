@@ -32,9 +32,9 @@ typedef struct site {
     bool complete;
     int sides;
     float sigma;
-    size_t count;   /* units or draws */
-    size_t results; /* where its numbers begin among an example's: plus[count], minus[count] */
-    double cost;    /* forward-equivalents an example, at most */
+    size_t count; /* units or draws */
+    size_t results; /* where its numbers begin among an example's: plus[count], and minus[count] if two-sided */
+    double cost; /* forward-equivalents an example, at most */
 } site;
 
 /* Rows that wait to be run on from stage `from`. */
@@ -93,7 +93,7 @@ static void plan_site(state *s, int i)
     p->count = p->complete ? (size_t)net->stage[i].outputs : (size_t)s->set.draws;
     p->cost = p->complete ? whole : draws;
     p->results = s->numbers;
-    s->numbers += 2 * p->count;
+    s->numbers += (size_t)p->sides * p->count;
 }
 
 static zo_status init_chunk(chunk *c, const zo_learner *l, size_t most)
@@ -336,7 +336,7 @@ static int64_t copy_pairs(const site *p, chunk *c, const double *plus, double cl
     int64_t dropped = 0;
     bool any = fabs(clean) <= DBL_MAX;
     for (size_t i = 0; i < p->count; i++) {
-        double a = plus[i], b = plus[p->count + i];
+        double a = plus[i], b = p->sides == 2 ? plus[p->count + i] : clean;
         bool good = any && fabs(a) <= DBL_MAX && fabs(b) <= DBL_MAX;
         c->plus[i] = good ? a : 0;
         c->minus[i] = good ? b : 0;
@@ -445,9 +445,10 @@ static const zo_param params[] = {
     ZO_PARAM_CHOICE_ROW(settings, set, SET_AUTO, "auto|complete|random",
                         "directions at a site; auto: complete where it costs at most `limit`"),
     ZO_PARAM_INT_ROW(settings, draws, 16, 1, 4096, "random draws per example and site"),
-    ZO_PARAM_CHOICE_ROW(settings, sides, SIDES_AUTO, "auto|one|two",
-                        "one: against the clean loss; two: against the opposite draw; auto: two "
-                        "where something jumps"),
+    ZO_PARAM_CHOICE_ROW(
+        settings, sides, SIDES_AUTO, "auto|one|two",
+        "one: against the clean loss; two: against the opposite draw; auto: two where "
+        "something jumps, and at the last layer"),
     ZO_PARAM_REAL_ROW(settings, sigma, 0.01, 1e-6, 100, "size of a move of a layer's outputs"),
     ZO_PARAM_REAL_ROW(settings, sigma_jump, 1, 1e-6, 100,
                       "the same where an activation or the loss behind it jumps"),

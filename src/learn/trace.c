@@ -3,7 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#define TILE_ROWS 112 /* rows of weights in a direction tile: a multiple of every kernel's block */
+#define TILE_ROWS                                                                                  \
+    56 /* rows of weights in a direction tile: a multiple of every kernel's block, or nearly */
 
 static size_t sum_tiles(const zo_trace *t)
 {

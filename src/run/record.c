@@ -163,7 +163,8 @@ void zo_record_report(zo_record *r, const zo_report *p)
     zo_log(r->ctx, ZO_LOG_WARNING, "%s; training goes on without it", zo_last_error(r->ctx));
 }
 
-static json_t *result_of(const char *state, const zo_train_result *v, const zo_net *net, bool *failed)
+static json_t *result_of(const char *state, const zo_train_result *v, const zo_net *net,
+                         bool *failed)
 {
     json_t *o = json_object();
     zo_json_set(o, "schema", json_integer(1), failed);

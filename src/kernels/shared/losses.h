@@ -1,7 +1,7 @@
 /* Losses of m rows, sixteen rows at a time: lanes are rows, so no sum ever runs across lanes.
  *
  * Cross-entropy is written softplus(log sum over k != y of exp(z_k - z_y)): a small loss keeps its digits, which a difference of two
- * losses needs (METHODS: numerics).
+ * losses needs (docs/decisions.md).
  */
 #ifndef ZO_KERNELS_LOSSES_H
 #define ZO_KERNELS_LOSSES_H

@@ -206,7 +206,7 @@ static void product_direct(float *c, size_t ldc, const float *a, size_t a_row, s
 static void product_deep(float *c, size_t ldc, const float *a, size_t a_row, size_t a_k,
                          const float *packed, size_t m, size_t n, size_t k, const zo_epilogue *e)
 {
-    enum { DEPTH = 192, GROUP = 12 * ZO_TILE_ROWS };
+    enum { DEPTH = 384, GROUP = 16 * ZO_TILE_ROWS };
     float copy[GROUP * DEPTH];
     part t = {.out = e->pre ? e->pre : c, .ld = e->pre ? e->ld_pre : ldc};
     size_t groups = (m + GROUP - 1) / GROUP;
