@@ -25,7 +25,7 @@ RUNS = [
     ("mnist-step", ["mnist", "--net", STEP, "--estimator", "nodes", "--seconds", "60"], "test_accuracy", ">= 0.955"),
 ]
 FIELDS = ["name", "seed", "figure", "test_accuracy", "validation_accuracy", "train_loss", "seconds", "seconds_training", "seconds_target",
-          "forwards", "epochs", "uses_gradients", "threads", "kernels", "command"]
+          "forwards", "epochs", "uses_gradients", "threads", "kernels", "command", "commit"]
 
 
 def run(arguments, folder):
@@ -80,7 +80,7 @@ def header():
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], stdout=subprocess.PIPE, text=True).stdout.strip()
     compiler = subprocess.run(["cc", "--version"], stdout=subprocess.PIPE, text=True).stdout.splitlines()[0]
     peak = doctor.get("peak_gflops", doctor.get("peak", ""))
-    return [f"commit: {commit}", f"compiler: {compiler}", f"cpu: {doctor.get('cpu', '')}", f"threads: {doctor.get('threads', '')}",
+    return commit, [f"compiler: {compiler}", f"cpu: {doctor.get('cpu', '')}", f"threads: {doctor.get('threads', '')}",
             f"kernels: {doctor.get('kernels', '')}", f"peak: {peak} GFLOP/s a core"]
 
 
@@ -119,7 +119,9 @@ def main():
     if args.quick:
         return 0
     os.makedirs(RESULTS, exist_ok=True)
-    head = header()
+    commit, head = header()
+    for row in rows:
+        row["commit"] = commit
     path = os.path.join(RESULTS, "spine.csv")
     if args.only and os.path.exists(path):
         fresh = {r["name"] for r in rows}
@@ -133,7 +135,7 @@ def main():
     if rows:
         write(path, head, lines.read())
     if kernels:
-        write(os.path.join(RESULTS, "kernels.csv"), head, kernels)
+        write(os.path.join(RESULTS, "kernels.csv"), [f"commit: {commit}", *head], kernels)
     return 0
 
 
