@@ -205,9 +205,8 @@ static void complete_hidden(const state *s, chunk *c, int i, size_t b, float mov
         c->move[c->n] = (zo_move){(int32_t)b, j, change};
         c->example[c->n] = (int32_t)b;
         c->to[c->n] = to + j;
-        c->n +=
-            change !=
-            0; /* else the loss cannot change and stays the clean one; no branch: it could not be foreseen */
+        /* No change: the loss stays the clean one. Not a branch, for it could not be foreseen. */
+        c->n += change != 0;
         if (c->n == CHUNK) run_moves(s, c, i);
     }
 }
