@@ -41,8 +41,9 @@ test: with-tests ## build and run every test but the long ones (WERROR=ON: warni
 test-long: with-tests ## run the tests that take minutes each
 	@ctest --preset long
 
-bench: with-tests ## run the benchmarks in their quick form (bench/spine.py: the full form, results kept)
+bench: with-tests ## run the benchmarks in their quick form (bench/*.py: the full form, results kept)
 	@bench/spine.py --quick
+	@bench/durable.py --quick
 
 asan tsan: ## run the tests under ASan, LSan and UBSan; under TSan
 	@tools/setup build demo test

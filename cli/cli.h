@@ -23,7 +23,8 @@ typedef struct cli_command {
                char **argv); /* arguments after the subcommand's name; gives the exit status */
 } cli_command;
 
-extern const cli_command cli_train, cli_predict, cli_list_classes, cli_show, cli_doctor;
+extern const cli_command cli_train, cli_resume, cli_predict, cli_show, cli_verify, cli_export,
+    cli_list_classes, cli_doctor;
 
 /* NULL-terminated, in the order of the help. */
 extern const cli_command *const cli_commands[];
@@ -48,19 +49,29 @@ int cli_exit_status(zo_status status);
 /* The same; prints the context's error unless it is OK or CANCELLED. */
 int cli_status(const zo_context *ctx, zo_status status);
 
-/* Makes a context, or prints why not and gives the exit status in *status. `threads` 0 and `kernels`
- * NULL: the library's choice. */
-zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *log_user,
-                        int *status);
+/* What options say about a context; 0 and NULL: the library's choice. */
+typedef struct cli_limits {
+    int threads;
+    const char *kernels;
+    int64_t memory;
+} cli_limits;
 
-/* From now on the first SIGINT, SIGTERM or SIGHUP asks `ctx` to stop and the second ends the process with
- * status 130. */
+/* Makes a context, or prints why not and gives the exit status in *status. `limits` NULL: none. */
+zo_context *cli_context(const cli_limits *limits, zo_log_fn log, void *log_user, int *status);
+
+/* Once, when the process starts: neither a reader that leaves nor SIGUSR1 ends it. */
+void cli_start_signals(void);
+/* From now on the first SIGINT, SIGTERM or SIGHUP asks `ctx` to stop, a second SIGINT or SIGTERM ends the process with
+ * status 130, and SIGUSR1 asks for a saved state. */
 void cli_catch_signals(zo_context *ctx);
 /* The handlers stay but no longer touch the context; call before it is destroyed. */
 void cli_release_signals(void);
 
-/* The model file of a run directory, or `path` itself; to be freed. */
-char *cli_model_path(const char *path);
+/* What would break a line or move the cursor becomes '?'; spaces at the end go. Returns `text`. */
+char *cli_clean(char *text);
+
+/* The text as a word for a shell; to be freed. */
+char *cli_quote(const char *text);
 
 /* Where a task's files are. */
 typedef struct cli_place {

@@ -1,13 +1,8 @@
-/* Messages, exit statuses, contexts and signals. */
-#include <errno.h>
-#include <signal.h>
+/* Messages, exit statuses, contexts and places. */
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "progress.h"
@@ -26,14 +21,30 @@ double cli_seconds(void)
     return now() - start;
 }
 
-/* A path may hold anything: what would break the line or move the cursor becomes '?'. */
-static void make_one_line(char *text)
+/* A path may hold anything. */
+char *cli_clean(char *text)
 {
     size_t n = strlen(text);
     while (n && (text[n - 1] == '\n' || text[n - 1] == ' ')) text[--n] = 0;
-    for (; *text; text++) {
-        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = *text == '\n' ? ' ' : '?';
+    for (char *p = text; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f) *p = *p == '\n' ? ' ' : '?';
     }
+    return text;
+}
+
+char *cli_quote(const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=.,/:@%";
+    if (*text && *text != '-' && !text[strspn(text, plain)]) return cli_strdup(text);
+    char *quoted = cli_alloc(4 * strlen(text) + 3), *to = quoted;
+    *to++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'') to = stpcpy(to, "'\\'");
+        *to++ = *text;
+    }
+    *to = '\'';
+    return quoted;
 }
 
 int cli_fail(int status, const char *format, ...)
@@ -43,7 +54,7 @@ int cli_fail(int status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    make_one_line(text);
+    cli_clean(text);
     cli_progress_wipe();
     fprintf(stderr, "zeroth: %s\n", text);
     return status;
@@ -74,11 +85,13 @@ static const char *kernel_name(const void *unused, int i)
     return c ? c->name : NULL;
 }
 
-zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *log_user, int *status)
+zo_context *cli_context(const cli_limits *limits, zo_log_fn log, void *log_user, int *status)
 {
     zo_context_def def = zo_context_default_def();
     zo_context *ctx = NULL;
-    def.threads = threads;
+    const char *kernels = limits ? limits->kernels : NULL;
+    if (limits) def.threads = limits->threads;
+    if (limits) def.memory = limits->memory;
     def.kernels = kernels;
     def.log = log;
     def.log_user = log_user;
@@ -100,55 +113,7 @@ zo_context *cli_context(int threads, const char *kernels, zo_log_fn log, void *l
     return NULL;
 }
 
-/* ---- signals ---- */
-
-static _Atomic(zo_context *) running;
-static volatile sig_atomic_t asked;
-
-static void on_signal(int number)
-{
-    (void)number;
-    int before = errno;
-    zo_context *ctx = atomic_load(&running);
-    if (asked || !ctx) {
-        cli_progress_wipe();
-        _exit(CLI_STOPPED);
-    }
-    asked = 1;
-    zo_cancel(ctx);
-    cli_progress_stopping();
-    errno = before;
-}
-
-static void watch(int number)
-{
-    struct sigaction old, act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&act.sa_mask);
-    /* A process started in the background ignores SIGINT, one started by nohup SIGHUP, and should go
-     * on doing so. */
-    if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) sigaction(number, &act, NULL);
-}
-
-void cli_catch_signals(zo_context *ctx)
-{
-    atomic_store(&running, ctx);
-    watch(SIGINT);
-    watch(SIGTERM);
-    watch(SIGHUP); /* the terminal or the connection is gone */
-}
-
-void cli_release_signals(void) { atomic_store(&running, NULL); }
-
 /* ---- paths ---- */
-
-char *cli_model_path(const char *path)
-{
-    struct stat s;
-    bool folder = !stat(path, &s) && S_ISDIR(s.st_mode);
-    size_t n = strlen(path);
-    const char *slash = n && path[n - 1] == '/' ? "" : "/";
-    return folder ? cli_format("%s%smodel.safetensors", path, slash) : cli_strdup(path);
-}
 
 /* zo_task_find() in out->data; a task that reads no data folder gets "". */
 static zo_status find_in(zo_context *ctx, const char *task, cli_place *out)

@@ -90,7 +90,7 @@ static bool absent(const cli_option *o, const json_t *value)
     if (json_is_null(value)) return true;
     if (o->kind == CLI_FLAG) return json_is_false(value);
     if (json_is_string(value)) return !*json_string_value(value);
-    bool number = o->kind == CLI_REAL || o->kind == CLI_INT;
+    bool number = o->kind == CLI_REAL || o->kind == CLI_INT || o->kind == CLI_SIZE;
     return number && json_is_number(value) && !(json_number_value(value) < 0) &&
            !(json_number_value(value) > 0);
 }

@@ -162,7 +162,7 @@ static int run(int argc, char **argv)
     cli_words words = {.names = "nothing", .least = 0, .most = 0};
     int status = CLI_USAGE;
     if (!cli_parse("doctor", options, argc, argv, &o, &words)) return CLI_USAGE;
-    zo_context *ctx = cli_context(0, NULL, NULL, NULL, &status);
+    zo_context *ctx = cli_context(NULL, NULL, NULL, &status);
     if (ctx) status = examine(ctx, &o);
     zo_context_destroy(ctx);
     return status;

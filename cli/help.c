@@ -44,6 +44,8 @@ static void all(FILE *f, int width)
           "  zeroth train fashion-mnist --seconds 60\n"
           "  zeroth train table.csv --label species\n"
           "  zeroth predict runs/table-nodes-1 new.csv\n"
+          "  zeroth resume runs/table-nodes-1\n"
+          "  zeroth show runs --sort -accuracy\n"
           "\n",
           f);
     cli_wrap(f, "Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by the user.", 0, width);

@@ -1,14 +1,14 @@
 /* zeroth: the command. It sees the library through its public headers only. */
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "output.h"
 
-const cli_command *const cli_commands[] = {&cli_train, &cli_predict, &cli_list_classes,
-                                           &cli_show,  &cli_doctor,  NULL};
+const cli_command *const cli_commands[] = {&cli_train,        &cli_resume, &cli_predict,
+                                           &cli_show,         &cli_verify, &cli_export,
+                                           &cli_list_classes, &cli_doctor, NULL};
 
 /* Without this a file opened later could become the missing stdout or stderr. */
 static void open_missing_streams(void)
@@ -81,6 +81,6 @@ int main(int argc, char **argv)
 {
     cli_seconds();
     open_missing_streams();
-    signal(SIGPIPE, SIG_IGN); /* a reader that leaves is an error of a write, not a crash */
+    cli_start_signals();
     return cli_stdout_close(dispatch(argc, argv));
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cli.h"
 
@@ -137,7 +138,7 @@ const cli_option *cli_option_find(const cli_option *table, const char *name)
 /* ---- values ---- */
 
 /* strtod alone would take " 1", "0x1p3", "inf" and "nan". */
-static bool read_real(const char *text, double *out)
+bool cli_read_real(const char *text, double *out)
 {
     if (!*text || text[strspn(text, "+-.0123456789eE")]) return false;
     char *end;
@@ -156,7 +157,7 @@ static bool read_seed(const char *text, uint64_t *out)
 static bool set_real(const cli_option *o, double *to, const char *text, const char *where)
 {
     double v;
-    if (read_real(text, &v) && v > o->min && v <= o->max) {
+    if (cli_read_real(text, &v) && v > o->min && v <= o->max) {
         *to = v;
         return true;
     }
@@ -178,6 +179,35 @@ static bool set_int(const cli_option *o, int *to, const char *text, const char *
     }
     cli_fail(CLI_USAGE, "%s %s: a whole number from %.0f to %.0f is expected", where, text, o->min,
              o->max);
+    return false;
+}
+
+/* "4096", "512M", "1.5GiB", "2GB": K, M, G, T are powers of 1024 unless B follows. */
+static bool read_size(const char *text, int64_t *out)
+{
+    char digits[32];
+    size_t n = strspn(text, "0123456789.");
+    double value, unit = 1;
+    if (!n || n >= sizeof digits) return false;
+    memcpy(digits, text, n);
+    digits[n] = 0;
+    const char *letters = "KMGT", *end = text + n, *letter = NULL;
+    if (*end) letter = strchr(letters, *end >= 'a' ? *end - 32 : *end);
+    if (letter) end++;
+    bool thousands = letter && !strcasecmp(end, "B");
+    for (const char *l = letters; letter && l <= letter; l++) unit *= thousands ? 1000 : 1024;
+    bool ended = !*end || !strcasecmp(end, "B") || (letter && !strcasecmp(end, "iB"));
+    if (!ended || !cli_read_real(digits, &value)) return false;
+    value *= unit;
+    if (!(value >= 1 && value < 9e18)) return false;
+    *out = (int64_t)value;
+    return true;
+}
+
+static bool set_size(int64_t *to, const char *text, const char *where)
+{
+    if (read_size(text, to)) return true;
+    cli_fail(CLI_USAGE, "%s %s: a size is expected, in bytes or such as 512M or 2GiB", where, text);
     return false;
 }
 
@@ -215,7 +245,9 @@ bool cli_option_set(const cli_option *o, void *values, const char *text, const c
         cli_fail(CLI_USAGE, "%s %s: a whole number from 0 to 18446744073709551615 is expected",
                  where, text);
         return false;
+    case CLI_SIZE: return set_size(field, text, where);
     case CLI_LIST: return add_setting(field, text, where);
+    case CLI_TEXTS: cli_list_add(field, text); return true;
     }
     return false;
 }
@@ -223,7 +255,7 @@ bool cli_option_set(const cli_option *o, void *values, const char *text, const c
 /* ---- the command line ---- */
 
 /* Whether some class has a setting of that name, so that --lr can be answered with --set lr=... */
-static bool is_setting(const char *name)
+bool cli_is_setting(const char *name)
 {
     for (int k = 0; zo_kind_name(k); k++) {
         const zo_class_info *c;
@@ -239,7 +271,7 @@ static bool is_setting(const char *name)
 static bool unknown(const char *command, const cli_option *table, const char *name)
 {
     const char *near = cli_nearest(name, cli_option_name, table);
-    if (cli_option_find(table, "set") && is_setting(name)) {
+    if (cli_option_find(table, "set") && cli_is_setting(name)) {
         cli_fail(CLI_USAGE, "unknown option --%s: did you mean --set %s=VALUE?", name, name);
     } else if (near) {
         cli_fail(CLI_USAGE, "unknown option --%s: did you mean --%s?", name, near);

@@ -12,7 +12,9 @@ typedef enum cli_kind {
     CLI_REAL, /* double, min < value <= max */
     CLI_INT,  /* int, min <= value <= max */
     CLI_SEED, /* uint64_t */
-    CLI_LIST  /* cli_list; may be given many times */
+    CLI_SIZE, /* int64_t, bytes, at least 1 */
+    CLI_LIST, /* cli_list of "key=value"; may be given many times */
+    CLI_TEXTS /* cli_list of any texts; the same */
 } cli_kind;
 
 typedef struct cli_option {
@@ -45,10 +47,11 @@ const char *cli_list_get(const cli_list *list, const char *key);
 bool cli_key_is(const char *setting, const char *key);
 
 /* Words that are no options: filled by cli_parse(). */
+enum { CLI_WORDS = 64 };
 typedef struct cli_words {
     const char *names; /* what they are, for messages, e.g. "RUN and INPUT" */
-    int least, most;   /* at most 4 */
-    const char *word[4];
+    int least, most;   /* at most CLI_WORDS */
+    const char *word[CLI_WORDS];
     int n;
 } cli_words;
 
@@ -59,6 +62,12 @@ bool cli_parse(const char *command, const cli_option *table, int argc, char **ar
 /* Sets one option from its text. `where` starts the message of a refusal: "--seconds",
  * "file.json:3: seconds". False after printing it. */
 bool cli_option_set(const cli_option *option, void *values, const char *text, const char *where);
+
+/* A finite number in decimal digits, and nothing else. */
+bool cli_read_real(const char *text, double *out);
+
+/* Whether a class has a setting of that name. */
+bool cli_is_setting(const char *name);
 
 const cli_option *cli_option_find(const cli_option *table, const char *name);
 

@@ -10,6 +10,7 @@
 typedef struct predict_options {
     const char *out;
     int threads;
+    int64_t memory;
     bool json, probabilities, quiet;
 } predict_options;
 
@@ -21,6 +22,8 @@ static const cli_option options[] = {
     {"json", NULL, CLI_FLAG, offsetof(predict_options, json), 0, 0, "one JSON object"},
     {"threads", "N", CLI_INT, offsetof(predict_options, threads), 1, ZO_THREADS_MAX,
      "1 to 1024 (default: one for each processor)"},
+    {"memory", "SIZE", CLI_SIZE, offsetof(predict_options, memory), 0, 0,
+     "most memory to hold for rows and network, such as 512M"},
     {"quiet", NULL, CLI_FLAG, offsetof(predict_options, quiet), 0, 0,
      "no warnings and no accuracy on standard error"},
     CLI_OPTION_END,
@@ -169,7 +172,8 @@ static int run(int argc, char **argv)
     cli_words words = {.names = "a RUN and an INPUT file", .least = 2, .most = 2};
     int status = CLI_USAGE;
     if (!cli_parse("predict", options, argc, argv, &o, &words)) return CLI_USAGE;
-    zo_context *ctx = cli_context(o.threads, NULL, warn, &o, &status);
+    zo_context *ctx =
+        cli_context(&(cli_limits){.threads = o.threads, .memory = o.memory}, warn, &o, &status);
     if (!ctx) return status;
     cli_catch_signals(ctx);
     status = predict(ctx, &o, &words);
@@ -180,7 +184,7 @@ static int run(int argc, char **argv)
 
 const cli_command cli_predict = {
     .name = "predict",
-    .usage = "RUN INPUT [OPTION]...",
+    .usage = "RUN|MODEL INPUT [OPTION]...",
     .summary = "run a trained network on the rows of a file",
     .options = options,
     .run = run,

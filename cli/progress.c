@@ -191,7 +191,9 @@ void cli_progress_report(void *user, const zo_report *report)
 
 void cli_progress_log(void *user, zo_log_level level, const char *text)
 {
-    if (level != ZO_LOG_DEBUG) cli_progress_say(user, text);
+    if (level == ZO_LOG_INFO) cli_progress_say(user, text);
+    if (level == ZO_LOG_WARNING)
+        cli_warn(text); /* also when quiet: a disk that fails is no progress */
 }
 
 void cli_progress_end(cli_progress *p)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
 #include "output.h"
@@ -76,10 +77,20 @@ static void seconds_rows(const table *t, const zo_train_result *r)
     row(t, "target", text);
 }
 
+static void stopped_rows(const table *t, const char *run)
+{
+    char *word = cli_quote(run), *command = cli_format("zeroth resume %s", word);
+    row(t, "ended", "stopped by the user");
+    row(t, "go on", command);
+    free(word);
+    free(command);
+}
+
 void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_run_facts *facts)
 {
     table t = {f, width};
-    char number[CLI_NUMBER];
+    char number[CLI_NUMBER], times[CLI_NUMBER];
+    snprintf(times, sizeof times, "%" PRId64 " times", r->resumed);
     char *method = method_of(r), *both = cli_format("%s/%s", r->trainer, method);
     row(&t, "task", facts->task);
     row(&t, "method", *r->estimator ? both : r->trainer);
@@ -89,9 +100,11 @@ void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_ru
     seconds_rows(&t, r);
     row(&t, "forward-equivalents", cli_unit(r->forwards, number));
     row(&t, "uses gradients", uses_gradients(r->uses));
+    if (r->memory > 0) row(&t, "memory", cli_bytes((double)r->memory, number));
+    if (r->resumed) row(&t, "resumed", r->resumed == 1 ? "once" : times);
     if (r->dropped) row(&t, "dropped pairs", cli_count((double)r->dropped, number));
     row(&t, "run", facts->run);
-    if (facts->stopped) row(&t, "ended", "stopped by the user");
+    if (facts->stopped) stopped_rows(&t, facts->run);
     free(method);
     free(both);
 }
@@ -115,6 +128,8 @@ static void add_costs(json_t *json, const zo_train_result *r)
     cli_json_real(json, "epochs", r->epochs);
     cli_json_int(json, "steps", r->steps);
     cli_json_int(json, "dropped", r->dropped);
+    if (r->resumed) cli_json_int(json, "resumed", r->resumed);
+    if (r->memory > 0) cli_json_int(json, "memory", r->memory);
 }
 
 json_t *cli_result_json(const zo_train_result *r, const cli_run_facts *facts)
@@ -141,4 +156,66 @@ json_t *cli_result_json(const zo_train_result *r, const cli_run_facts *facts)
     if (facts->run) cli_json_text(json, "run", facts->run);
     free(method);
     return json;
+}
+
+/* ---- from the record of a run ---- */
+
+static double real(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value ? value : "";
+}
+
+static int64_t whole(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static zo_uses uses_of(const char *name)
+{
+    for (int i = ZO_USES_NOTHING; i <= ZO_USES_GRADIENTS; i++) {
+        if (!strcmp(zo_uses_text((zo_uses)i), name)) return (zo_uses)i;
+    }
+    return ZO_USES_NOTHING;
+}
+
+void cli_result_read(const cli_run *run, zo_train_result *result, cli_run_facts *facts)
+{
+    const json_t *last = run->last, *record = json_object_get(run->config, "record");
+    *result = (zo_train_result){
+        .seconds = real(last, "seconds"),
+        .seconds_training = real(last, "seconds_training"),
+        .seconds_target = real(last, "seconds_target"),
+        .cost = real(last, "cost"),
+        .forwards = real(last, "forwards"),
+        .epochs = real(last, "epochs"),
+        .steps = whole(last, "steps"),
+        .dropped = whole(last, "dropped"),
+        .resumed = run->resumed,
+        .memory = whole(last, "memory"),
+        .train_loss = real(last, "train_loss"),
+        .validation_loss = real(last, "validation_loss"),
+        .validation_accuracy = real(last, "validation_accuracy"),
+        .test_loss = real(last, "test_loss"),
+        .test_accuracy = real(last, "test_accuracy"),
+        .parameters = whole(last, "parameters"),
+        .uses = uses_of(text(last, "uses")),
+    };
+    snprintf(result->trainer, sizeof result->trainer, "%s", text(last, "method"));
+    snprintf(result->estimator, sizeof result->estimator, "%s", text(last, "estimator"));
+    snprintf(result->rule, sizeof result->rule, "%s", text(last, "rule"));
+    *facts = (cli_run_facts){
+        .task = text(run->config, "task"),
+        .net = text(last, "net"),
+        .seed = strtoull(text(run->config, "seed"), NULL, 10),
+        .kernels = text(record, "kernels"),
+        .threads = (int)whole(record, "threads"),
+        .run = run->path,
+    };
 }

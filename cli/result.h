@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <zeroth/zeroth.h>
 
+#include "runs.h"
+
 /* What the result does not hold itself. */
 typedef struct cli_run_facts {
     const char *task;
@@ -16,6 +18,9 @@ typedef struct cli_run_facts {
     const char *run; /* the run directory */
     bool stopped;    /* by the user */
 } cli_run_facts;
+
+/* What a run recorded as its result; all that `facts` points to belongs to the run. */
+void cli_result_read(const cli_run *run, zo_train_result *result, cli_run_facts *facts);
 
 void cli_result_print(FILE *f, int width, const zo_train_result *result, const cli_run_facts *facts);
 json_t *cli_result_json(const zo_train_result *result, const cli_run_facts *facts);

@@ -120,23 +120,42 @@ char *cli_duration(double seconds, char *out)
     return out;
 }
 
+char *cli_bytes(double bytes, char *out)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    int u = 0;
+    while (bytes >= 1023.95 && u < 4) bytes /= 1024, u++;
+    snprintf(out, CLI_NUMBER, "%.*f %s", u == 0 ? 0 : bytes >= 99.95 ? 1 : 2, bytes, units[u]);
+    return out;
+}
+
 char *cli_plain(double value, char *out)
 {
     snprintf(out, CLI_NUMBER, "%.6g", value);
     return out;
 }
 
+char *cli_smaller(double bytes, double model_bytes)
+{
+    char size[CLI_NUMBER], model[CLI_NUMBER];
+    bool smaller = bytes <= model_bytes;
+    double times = smaller ? model_bytes / bytes : bytes / model_bytes;
+    return cli_format("%s, %.3g times %s than the %s of model.safetensors", cli_bytes(bytes, size),
+                      times, smaller ? "smaller" : "larger", cli_bytes(model_bytes, model));
+}
+
 /* ---- grids ---- */
 
+/* -1 for a column without any text. */
 static int cell_width(char *const *cells, const cli_column *columns, int n_columns, int n_rows,
                       int c)
 {
-    int w = cli_columns(columns[c].title);
+    int w = 0, title = cli_columns(columns[c].title);
     for (int r = 0; r < n_rows; r++) {
         int n = cli_columns(cells[r * n_columns + c]);
         if (n > w) w = n;
     }
-    return w;
+    return w == 0 ? -1 : w > title ? w : title;
 }
 
 static void print_cell(FILE *f, const char *text, int width, bool right, bool last)

@@ -29,9 +29,13 @@ char *cli_count(double value, char *out);      /* 118,282 */
 char *cli_unit(double value, char *out);       /* 1.23M */
 char *cli_percent(double share, char *out);    /* 87.12 % */
 char *cli_duration(double seconds, char *out); /* 42 s, 12 min, 3 h 5 min */
+char *cli_bytes(double bytes, char *out);      /* 473 bytes, 8.21 KiB, 1.5 GiB */
 char *cli_plain(double value, char *out);      /* shortest text, six digits */
 
-/* A grid of cells under titles. Columns of least weight are left out until it fits. */
+/* "8.21 KiB, 56.2 times smaller than the 461.3 KiB of model.safetensors", or larger; to be freed. */
+char *cli_smaller(double bytes, double model_bytes);
+
+/* A grid of cells under titles. Columns without any text are left out, and those of least weight until it fits. */
 typedef struct cli_column {
     const char *title;
     bool right; /* aligned right */

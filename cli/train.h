@@ -8,9 +8,10 @@
 typedef struct train_options {
     const char *method, *estimator, *rule, *schedule, *loss, *net, *data, *label, *missing;
     const char *config, *kernels, *out, *init;
-    double seconds, epochs, forwards, target; /* 0: not given */
+    double seconds, epochs, forwards, target, checkpoint; /* 0: not given */
     uint64_t seed;
-    int threads; /* 0: not given */
+    int threads;    /* 0: not given */
+    int64_t memory; /* 0: no limit */
     cli_list set;
     bool quiet, json;
 } train_options;
@@ -27,6 +28,8 @@ typedef struct train_plan {
 /* Reads the command line and the config file it names. Gives the exit status after printing what is
  * wrong; train_plan_free() is due either way. */
 int train_plan_make(int argc, char **argv, train_plan *plan);
+/* The same from the config.json of a run alone. */
+int train_plan_read(const char *run, train_plan *plan);
 void train_plan_free(train_plan *plan);
 
 /* How the run's method is called, given the classes it uses: ESTIMATOR, or ESTIMATOR:RULE where a rule was

@@ -45,7 +45,11 @@ const cli_option train_option_table[] = {
      "1 to 1024 (default: one for each processor); the result does not depend on it"},
     TEXT(kernels, "K", "ref, avx2 or avx512 (default: the best); the result does not depend on it"),
     TEXT(out, "DIR", "the run directory (default: runs/TASK-METHOD-N)"),
-    TEXT(init, "RUN", "start from the network of a run or of a model file"),
+    TEXT(init, "RUN", "start from the network of a run, a model file or a seeds file"),
+    REAL(checkpoint, "S", DBL_MAX,
+         "save the state every S seconds (default: so that it costs less than 1 % of the time)"),
+    {"memory", "SIZE", CLI_SIZE, offsetof(train_options, memory), 0, 0,
+     "most memory to hold for data and training, such as 512M or 2GiB"},
     FLAG(quiet, "no progress"),
     FLAG(json, "the result as one JSON object on the last line"),
     CLI_OPTION_END,
@@ -208,6 +212,17 @@ int train_plan_make(int argc, char **argv, train_plan *plan)
     plan->task = task ? task : plan->config.task;
     if (!plan->task || !*plan->task)
         return cli_fail(CLI_USAGE, "train needs a TASK: 'zeroth list tasks' names them");
+    settle(plan);
+    return CLI_DONE;
+}
+
+int train_plan_read(const char *run, train_plan *plan)
+{
+    *plan = (train_plan){0};
+    if (cli_config_read(run, train_option_table, &plan->o, &plan->config)) return CLI_FAILED;
+    plan->task = plan->config.task;
+    if (!plan->task)
+        return cli_fail(CLI_FAILED, "%s/config.json: does not say which task it is", run);
     settle(plan);
     return CLI_DONE;
 }

@@ -81,6 +81,24 @@ foreach(_file ${_files})
   endif()
 endforeach()
 
+# tests/children/*.c: programs that tests start as children, without sanitizers, whose own memory
+# would be in the way of limits and whose reports would hide a crash.
+file(GLOB _files CONFIGURE_DEPENDS tests/children/*.c)
+foreach(_file ${_files})
+  get_filename_component(_name ${_file} NAME_WE)
+  add_executable(child_${_name} ${_file})
+  set_target_properties(child_${_name} PROPERTIES
+    OUTPUT_NAME ${_name} RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/children)
+  target_compile_definitions(child_${_name} PRIVATE _GNU_SOURCE)
+  target_compile_options(child_${_name} PRIVATE -fno-sanitize=all)
+  target_link_options(child_${_name} PRIVATE -fno-sanitize=all)
+endforeach()
+foreach(_name test_process test_process_failures test_process_host)
+  if(TARGET ${_name})
+    add_dependencies(${_name} child_child)
+  endif()
+endforeach()
+
 file(GLOB _files CONFIGURE_DEPENDS tests/test_*.py tests/long_*.py)
 foreach(_file ${_files})
   get_filename_component(_name ${_file} NAME_WE)
@@ -92,6 +110,17 @@ foreach(_file ${_files})
     zo_test(${_name} "${_labels}" ${ZO_PYTHON3} ${_file})
   endif()
 endforeach()
+
+# ---- what the tests of durability preload: recorded and failing files, other clocks ----
+if(NOT ZO_SANITIZE)
+  foreach(_shim record fault clock)
+    add_library(shim_${_shim} MODULE tests/shim/${_shim}.c)
+    set_target_properties(shim_${_shim} PROPERTIES
+      PREFIX "" LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+    target_compile_definitions(shim_${_shim} PRIVATE _GNU_SOURCE)
+    target_link_libraries(shim_${_shim} PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+  endforeach()
+endif()
 
 # A sanitizer that is not in force would pass everything: these programs must be caught.
 if(ZO_SANITIZE)

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <xxhash.h>
+
 #include "base/files.h"
 
 #define NOBODY 65534
@@ -204,6 +206,102 @@ static void failed_writing_leaves_what_was_there(void **state)
     assert_int_equal(entries(closed), 1);
 }
 
+/* ---- pieces ---- */
+
+/* Pieces of these sizes, then a checksum of them all; what must be in the file is left in `wanted`, its size is returned. */
+static size_t write_pieces(zo_file_out *f, char *wanted)
+{
+    static const size_t sizes[] = {1, 0, 100, 16283, 16384, 16385, 7, 40000, 16383};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        for (size_t k = 0; k < sizes[i]; k++) wanted[n + k] = (char)((n + k) * 11 + i);
+        zo_file_out_add(f, wanted + n, sizes[i]);
+        n += sizes[i];
+    }
+    uint64_t sum = XXH3_64bits(wanted, n);
+    memcpy(wanted + n, &sum, sizeof sum);
+    return n + sizeof sum;
+}
+
+static void files_are_written_in_pieces(void **state)
+{
+    static char wanted[120000];
+    const char *path = in_folder(folder, "pieces");
+    zo_file_out f;
+    (void)state;
+    int before = entries(folder);
+    assert_int_equal(zo_file_out_open(&f, ctx, path), ZO_OK);
+    size_t n = write_pieces(&f, wanted);
+    zo_file_out_add_sum(&f);
+    assert_int_not_equal(access(path, F_OK), 0); /* not before it is whole */
+    assert_int_equal(zo_file_out_close(&f, NULL), ZO_OK);
+    zo_file_out_drop(&f); /* nothing is left to drop */
+    assert_reads(path, wanted, n, 120000);
+    assert_int_equal(entries(folder), before + 1);
+    zo_file_out_sum_only(&f, ctx);
+    n = write_pieces(&f, wanted);
+    assert_true(zo_file_out_digest(&f) == XXH3_64bits(wanted, n - 8));
+    assert_int_equal(entries(folder), before + 1);
+}
+
+static zo_status put_piece(const char *path, const char *previous, const char *text)
+{
+    zo_file_out f;
+    assert_int_equal(zo_file_out_open(&f, ctx, path), ZO_OK);
+    zo_file_out_add(&f, text, strlen(text));
+    zo_status status = zo_file_out_close(&f, previous);
+    zo_file_out_drop(&f);
+    return status;
+}
+
+static void the_file_before_is_kept(void **state)
+{
+    const char *path = in_folder(folder, "now"), *previous = in_folder(folder, "before");
+    zo_file_out f;
+    (void)state;
+    assert_int_equal(put_piece(path, previous, "one"), ZO_OK);
+    assert_int_not_equal(access(previous, F_OK), 0);
+    assert_int_equal(put_piece(path, previous, "two"), ZO_OK);
+    assert_reads(previous, "one", 3, 100);
+    assert_int_equal(put_piece(path, previous, "three"), ZO_OK);
+    assert_reads(previous, "two", 3, 100);
+    int before = entries(folder);
+    assert_int_equal(zo_file_out_open(&f, ctx, path), ZO_OK);
+    zo_file_out_add(&f, "four", 4);
+    zo_file_out_drop(&f);
+    assert_int_equal(entries(folder), before);
+    assert_reads(path, "three", 5, 100);
+    assert_int_equal(zo_file_out_open(&f, ctx, in_folder(folder, "no/where")), ZO_IO);
+    zo_file_out_add(&f, "five", 4);
+    zo_file_out_drop(&f); /* legal, and nothing */
+}
+
+static void what_cannot_be_written_replaces_nothing(void **state)
+{
+    static const char bytes[50000];
+    char path[4096], previous[4096];
+    (void)state;
+    snprintf(path, sizeof path, "%s/now", folder);
+    snprintf(previous, sizeof previous, "%s/before", folder);
+    put_piece(path, previous, "old");
+    put_piece(path, previous, "new");
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        zo_file_out f;
+        limit_size();
+        if (zo_file_out_open(&f, ctx, path)) _exit(1);
+        zo_file_out_add(&f, bytes, sizeof bytes);
+        zo_file_out_add(&f, "x", 1);
+        _exit(zo_file_out_close(&f, previous) == ZO_IO && strstr(zo_last_error(ctx), path) ? 0 : 2);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_reads(path, "new", 3, 100);
+    assert_reads(previous, "old", 3, 100);
+}
+
 static void a_full_disk_is_named(void **state)
 {
     int fd = open("/dev/full", O_WRONLY);
@@ -212,29 +310,26 @@ static void a_full_disk_is_named(void **state)
         print_message("SKIPPED: no /dev/full\n");
         skip();
     }
-    assert_int_equal(zo_lines_add(ctx, "/dev/full", fd, "x", 1), ZO_IO);
+    int error = zo_write_at(fd, "x", 1, 0);
+    assert_int_equal(error, ENOSPC);
+    assert_int_equal(zo_fail_io(ctx, "write it", "/dev/full", error), ZO_IO);
     error_says(ctx, "/dev/full", "No space left", "free some space", NULL);
-    assert_int_equal(zo_lines_close(ctx, "/dev/full", fd), ZO_OK);
+    assert_int_equal(zo_write_at(fd, "x", 0, 0), 0);
+    close(fd);
+    assert_int_equal(zo_write_at(fd, "x", 1, 0), EBADF);
+    assert_int_equal(zo_fail_io(ctx, "open it", "gone", ENOENT), ZO_NOT_FOUND);
 }
 
-static void lines_are_appended(void **state)
+static void bytes_are_written_where_they_belong(void **state)
 {
-    const char *path = in_folder(folder, "lines");
-    int fd;
+    const char *path = in_folder(folder, "places");
     (void)state;
-    assert_int_equal(zo_lines_open(ctx, path, &fd), ZO_OK);
-    assert_int_equal(zo_lines_add(ctx, path, fd, "one\n", 4), ZO_OK);
-    assert_int_equal(zo_lines_add(ctx, path, fd, "", 0), ZO_OK);
-    assert_int_equal(zo_lines_add(ctx, path, fd, "two\n", 4), ZO_OK);
-    assert_int_equal(zo_lines_close(ctx, path, fd), ZO_OK);
-    assert_reads(path, "one\ntwo\n", 8, 100);
-    assert_int_equal(zo_lines_open(ctx, path, &fd), ZO_EXISTS); /* never another run's file */
-    error_says(ctx, path, NULL);
-    assert_true(fd < 0);
-    assert_reads(path, "one\ntwo\n", 8, 100);
-    assert_int_equal(zo_lines_close(ctx, path, -1), ZO_OK);
-    assert_int_not_equal(zo_lines_open(ctx, in_folder(folder, "none/lines"), &fd), ZO_OK);
-    assert_true(fd < 0);
+    put_file(path, "0123456789", 10);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(zo_write_at(fd, "abc", 3, 4), 0);
+    assert_int_equal(zo_write_at(fd, "xyz", 3, 9), 0);
+    close(fd);
+    assert_reads(path, "0123abc78xyz", 12, 100);
 }
 
 /* ---- folders ---- */
@@ -352,6 +447,9 @@ static void checksums_are_xxh3(void **state)
     assert_true(zo_checksum("", 0) == 0x2d06800538d394c2u);
     assert_true(zo_checksum("abc", 3) == 0x78af5f94892f3950u);
     assert_true(zo_checksum(bytes, 1000) == 0xd33dd80b46f60e50u);
+    assert_true(zo_checksum_seeded(bytes, 1000, 0) == 0xd33dd80b46f60e50u);
+    assert_true(zo_checksum_seeded(bytes, 1000, 9) == XXH3_64bits_withSeed(bytes, 1000, 9));
+    assert_true(zo_checksum_seeded(bytes, 1000, 9) != zo_checksum_seeded(bytes, 1000, 8));
     for (size_t cut = 0; cut <= 1000; cut += 50) {
         void *sum = zo_checksum_add(NULL, bytes, cut);
         sum = zo_checksum_add(sum, bytes + cut, 1000 - cut);
@@ -368,8 +466,11 @@ int main(void)
         cmocka_unit_test(reading_survives_refused_memory),
         cmocka_unit_test(writing_replaces),
         cmocka_unit_test(failed_writing_leaves_what_was_there),
+        cmocka_unit_test(files_are_written_in_pieces),
+        cmocka_unit_test(the_file_before_is_kept),
+        cmocka_unit_test(what_cannot_be_written_replaces_nothing),
         cmocka_unit_test(a_full_disk_is_named),
-        cmocka_unit_test(lines_are_appended),
+        cmocka_unit_test(bytes_are_written_where_they_belong),
         cmocka_unit_test(folders_are_made),
         cmocka_unit_test(folders_are_unmade),
         cmocka_unit_test(paths_are_joined),

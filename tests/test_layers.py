@@ -33,7 +33,7 @@ HOMES = {
     "xxhash.h": "src/base/*",
     "Random123/*": "src/base/*",
     "pthread.h": "src/base/*",
-    "zlib.h": "src/task/*",
+    "zlib.h": "src/task/* src/base/deflate.*",
     "immintrin.h": "src/kernels/*",
     "x86intrin.h": "src/kernels/*",
     "cpuid.h": "src/kernels/*",

@@ -1,7 +1,7 @@
 /* The files that runs leave, and what can be done with them: repeat the run from its config, read its metrics, predict with its model. */
 #include "run_support.h"
 
-/* ---- the three files ---- */
+/* ---- the files ---- (the journal: test_journal.c) */
 
 static void config_describes_the_run(const json_t *config, const zo_train_def *def)
 {
@@ -46,7 +46,7 @@ static void metrics_tell_the_result(json_t **lines, int n, const zo_train_result
     assert_near(number_of(last, "validation_loss"), r->validation_loss, 0, 1e-11, "validation_loss");
 }
 
-static void a_run_leaves_three_files(void **state)
+static void a_run_leaves_four_files(void **state)
 {
     (void)state;
     char path[PATH_ROOM], file[PATH_ROOM];
@@ -56,7 +56,7 @@ static void a_run_leaves_three_files(void **state)
     zo_net *net;
     zo_train_result r;
     assert_int_equal(zo_train(ctx, &def, &r, &net), ZO_OK);
-    assert_int_equal(entries(out), 3);
+    assert_int_equal(entries(out), 4); /* the states that it could have gone on from are gone */
     json_t *config = json_load_file(place(file, out, "config.json"), JSON_REJECT_DUPLICATES, NULL);
     config_describes_the_run(config, &def);
     json_decref(config);
@@ -154,7 +154,7 @@ static void a_folder_with_a_run_is_left_alone(void **state)
     char *after = get_file(file, &n);
     assert_int_equal(n, size);
     assert_memory_equal(after, model, size);
-    assert_int_equal(entries(out), 3);
+    assert_int_equal(entries(out), 4);
     free(model);
     free(after);
     zo_task_destroy(task);
@@ -348,7 +348,7 @@ static void images_are_predicted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_run_leaves_three_files),
+        cmocka_unit_test(a_run_leaves_four_files),
         cmocka_unit_test(runs_can_be_repeated),
         cmocka_unit_test(a_folder_with_a_run_is_left_alone),
         cmocka_unit_test(a_folder_that_cannot_be_made_is_refused),

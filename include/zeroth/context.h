@@ -52,6 +52,7 @@ typedef struct zo_context_def {
     zo_executor executor;   /**< {NULL}: our own pool of `threads` threads */
     int threads;            /**< 1 to 1024; 0: one for each processor this process may use */
     const char *kernels; /**< "ref", "avx2", "avx512"; NULL: the best this CPU has. All give the same bits */
+    int64_t memory; /**< most bytes that may be held at once, checked at each allocation; 0: no limit */
     zo_log_fn log;  /**< NULL: silence */
     void *log_user; /**< handed to log */
 } zo_context_def;
@@ -63,7 +64,7 @@ typedef struct zo_context_def {
 ZO_API zo_context_def zo_context_default_def(void);
 
 /** Makes a context. `def` NULL means the defaults. Threads start with the first parallel call.
- *  Errors: USAGE (threads outside 0..1024, half an allocator, an executor without workers, unknown
+ *  Errors: USAGE (threads outside 0..1024, a negative memory, half an allocator, an executor without workers, unknown
  *  kernels), UNSUPPORTED (kernels this CPU cannot run), NO_MEMORY. On failure *out is NULL. */
 ZO_API zo_status zo_context_create(const zo_context_def *def, zo_context **out);
 
@@ -80,11 +81,18 @@ ZO_API void zo_cancel(zo_context *ctx);
 /** Whether zo_cancel() was called since the context was made or zo_cancel_clear(). */
 ZO_API bool zo_cancelled(const zo_context *ctx);
 
+/** Asks the running zo_train() to save its state after the current step and to go on. May be called from any thread or
+ *  a signal handler. */
+ZO_API void zo_checkpoint(zo_context *ctx);
+
 /** Forgets an earlier zo_cancel(). */
 ZO_API void zo_cancel_clear(zo_context *ctx);
 
 /** How many workers share parallel work. */
 ZO_API int zo_context_threads(const zo_context *ctx);
+
+/** The most bytes that were held at once through this context since it was made: networks, data, trainers. */
+ZO_API int64_t zo_context_memory(const zo_context *ctx);
 
 /** The kernel set in use: "ref", "avx2" or "avx512". Static text. */
 ZO_API const char *zo_context_kernels(const zo_context *ctx);

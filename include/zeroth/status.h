@@ -20,7 +20,9 @@ extern "C" {
     X(IO, "reading or writing failed")                                                             \
     X(UNSUPPORTED, "not possible with this combination")                                           \
     X(DIVERGED, "the losses are no longer finite")                                                 \
-    X(EXISTS, "something is there already and is not overwritten")
+    X(EXISTS, "something is there already and is not overwritten")                                 \
+    X(BUSY, "another process is at work there")                                                    \
+    X(CHANGED, "what a run was made with is no longer the same")
 
 /** Result of a call. ZO_OK is 0; test with `if (status)`. */
 typedef enum zo_status {

@@ -5,6 +5,7 @@
 #include <zeroth/classes.h>
 #include <zeroth/context.h>
 #include <zeroth/net.h>
+#include <zeroth/process.h>
 #include <zeroth/run.h>
 #include <zeroth/status.h>
 #include <zeroth/task.h>

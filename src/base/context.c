@@ -44,6 +44,7 @@ zo_status zo_context_open(const zo_context_def *def, zo_context **out)
     if (!d.allocator.alloc != !d.allocator.free) return ZO_USAGE;
     if (d.threads < 0 || d.threads > ZO_THREADS_MAX) return ZO_USAGE;
     if (d.executor.run && d.executor.workers < 1) return ZO_USAGE;
+    if (d.memory < 0) return ZO_USAGE;
     if (!d.allocator.alloc) d.allocator = (zo_allocator){host_alloc, host_free, NULL};
 
     zo_context *ctx = d.allocator.alloc(d.allocator.user, sizeof *ctx, ALIGN);
@@ -51,6 +52,7 @@ zo_status zo_context_open(const zo_context_def *def, zo_context **out)
     memset(ctx, 0, sizeof *ctx);
     ctx->allocator = d.allocator;
     ctx->executor = d.executor;
+    ctx->limit = (size_t)d.memory;
     ctx->log = d.log;
     ctx->log_user = d.log_user;
     if (!ctx->executor.run) {
@@ -85,6 +87,10 @@ bool zo_cancelled(const zo_context *ctx) { return atomic_load(&ctx->cancelled); 
 
 void zo_cancel_clear(zo_context *ctx) { atomic_store(&ctx->cancelled, false); }
 
+void zo_checkpoint(zo_context *ctx) { atomic_store(&ctx->checkpoint, true); }
+
+int64_t zo_context_memory(const zo_context *ctx) { return (int64_t)ctx->peak; }
+
 int zo_context_threads(const zo_context *ctx) { return ctx->executor.workers; }
 
 zo_status zo_fail(const zo_context *ctx, zo_status status, const char *format, ...)
@@ -112,9 +118,25 @@ void zo_log(const zo_context *ctx, zo_log_level level, const char *format, ...)
     ctx->log(ctx->log_user, level, text);
 }
 
+/* Like the error text, the count of bytes changes behind a const. */
+static void count(const zo_context *ctx, size_t taken, size_t given)
+{
+    zo_context *c = (zo_context *)ctx;
+    c->held += taken - given;
+    if (c->held > c->peak) c->peak = c->held;
+}
+
 void *zo_alloc(const zo_context *ctx, size_t size)
 {
     const zo_allocator *a = &ctx->allocator;
+    if (ctx->limit && (size > ctx->limit || ctx->held + size > ctx->limit)) {
+        zo_fail(
+            ctx, ZO_NO_MEMORY,
+            "out of memory: %zu bytes more were needed, %zu of the %zu allowed are in use; allow "
+            "more, or use a smaller net, batch or data set",
+            size, ctx->held, ctx->limit);
+        return NULL;
+    }
     header *h = size > SIZE_MAX - sizeof *h ? NULL : a->alloc(a->user, size + sizeof *h, ALIGN);
     if (!h) {
         zo_fail(ctx, ZO_NO_MEMORY,
@@ -123,6 +145,7 @@ void *zo_alloc(const zo_context *ctx, size_t size)
         return NULL;
     }
     h->size = size + sizeof *h;
+    count(ctx, h->size, 0);
     return h + 1;
 }
 
@@ -138,6 +161,7 @@ void zo_free(const zo_context *ctx, void *ptr)
 {
     if (!ptr) return;
     header *h = (header *)ptr - 1;
+    count(ctx, 0, h->size);
     ctx->allocator.free(ctx->allocator.user, h, h->size);
 }
 

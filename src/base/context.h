@@ -16,7 +16,9 @@ struct zo_context {
     const struct zo_kernels *kernels;
     zo_log_fn log;
     void *log_user;
-    atomic_bool cancelled;
+    atomic_bool cancelled, checkpoint; /* asked for by zo_cancel(), zo_checkpoint() */
+    size_t held, peak,
+        limit; /* bytes that zo_alloc gave out: now, at most so far, at most allowed (0: any) */
     char error[1024];
 };
 

@@ -10,7 +10,7 @@
 
 #include <xxhash.h>
 
-static zo_status io_error(const zo_context *ctx, const char *doing, const char *path, int error)
+zo_status zo_fail_io(const zo_context *ctx, const char *doing, const char *path, int error)
 {
     const char *hint = error == ENOSPC || error == EDQUOT
                            ? "; free some space or choose another folder"
@@ -27,12 +27,12 @@ zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, cha
     *data = NULL;
     *size = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return io_error(ctx, "open it", path, errno);
+    if (fd < 0) return zo_fail_io(ctx, "open it", path, errno);
     struct stat st;
     if (fstat(fd, &st)) {
         int error = errno;
         close(fd);
-        return io_error(ctx, "read it", path, error);
+        return zo_fail_io(ctx, "read it", path, error);
     }
     if (S_ISDIR(st.st_mode)) {
         close(fd);
@@ -48,7 +48,7 @@ zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, cha
             char byte;
             ssize_t got = read(fd, &byte, 1);
             if (got == 0) break;
-            if (got < 0 && errno != EINTR) status = io_error(ctx, "read it", path, errno);
+            if (got < 0 && errno != EINTR) status = zo_fail_io(ctx, "read it", path, errno);
             if (got <= 0) continue;
             if (used >= most) {
                 status = zo_fail(ctx, ZO_FORMAT,
@@ -73,7 +73,7 @@ zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, cha
         if (got > 0)
             used += (size_t)got;
         else if (errno != EINTR)
-            status = io_error(ctx, "read it", path, errno);
+            status = zo_fail_io(ctx, "read it", path, errno);
     }
     close(fd);
     if (status) {
@@ -84,6 +84,20 @@ zo_status zo_file_read(const zo_context *ctx, const char *path, size_t most, cha
     *data = buffer;
     *size = used;
     return ZO_OK;
+}
+
+int zo_write_at(int fd, const char *data, size_t size, int64_t at)
+{
+    while (size) {
+        ssize_t n = pwrite(fd, data, size, at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) return ENOSPC;
+        data += n;
+        size -= (size_t)n;
+        at += n;
+    }
+    return 0;
 }
 
 static int write_all(int fd, const char *data, size_t size)
@@ -114,51 +128,108 @@ static int sync_folder_of(const char *path)
     return error;
 }
 
-zo_status zo_file_write(const zo_context *ctx, const char *path, const void *data, size_t size)
+zo_status zo_file_out_open(zo_file_out *f, const zo_context *ctx, const char *path)
 {
-    char temporary[4096];
-    if ((size_t)snprintf(temporary, sizeof temporary, "%s.tmp.%ld", path, (long)getpid()) >=
-        sizeof temporary) {
-        return io_error(ctx, "write it", path, ENAMETOOLONG);
+    f->ctx = ctx;
+    f->path = path;
+    f->fd = -1;
+    f->error = 0;
+    f->used = 0;
+    f->sum = NULL;
+    size_t n =
+        (size_t)snprintf(f->temporary, sizeof f->temporary, "%s.tmp.%ld", path, (long)getpid());
+    if (n >= sizeof f->temporary)
+        f->error = ENAMETOOLONG;
+    else if ((f->fd = open(f->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+        f->error = errno;
+    if (!f->error) return ZO_OK;
+    zo_status status = zo_fail_io(ctx, "write it", path, f->error);
+    return status == ZO_NOT_FOUND ? ZO_IO : status;
+}
+
+void zo_file_out_sum_only(zo_file_out *f, const zo_context *ctx)
+{
+    f->ctx = ctx;
+    f->path = NULL;
+    f->fd = -1;
+    f->error = 0;
+    f->used = 0;
+    f->sum = NULL;
+}
+
+uint64_t zo_file_out_digest(zo_file_out *f)
+{
+    uint64_t sum = zo_checksum_end(f->sum);
+    f->sum = NULL;
+    return sum;
+}
+
+static void flush(zo_file_out *f)
+{
+    if (!f->error) f->error = write_all(f->fd, f->buffer, f->used);
+    f->used = 0;
+}
+
+void zo_file_out_add(zo_file_out *f, const void *data, size_t size)
+{
+    const char *from = data;
+    if (f->error || !size) return;
+    f->sum = zo_checksum_add(f->sum, data, size);
+    if (!f->sum) f->error = ENOMEM;
+    if (!f->path) return;
+    if (size >= sizeof f->buffer) {
+        flush(f);
+        if (!f->error) f->error = write_all(f->fd, from, size);
+        return;
     }
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        int error = errno;
-        zo_status status = io_error(ctx, "write it", path, error);
+    if (size > sizeof f->buffer - f->used) flush(f);
+    memcpy(f->buffer + f->used, from, size);
+    f->used += size;
+}
+
+void zo_file_out_add_sum(zo_file_out *f)
+{
+    uint64_t sum = zo_checksum_end(f->sum);
+    f->sum = NULL;
+    zo_file_out_add(f, &sum, sizeof sum);
+}
+
+zo_status zo_file_out_close(zo_file_out *f, const char *previous)
+{
+    flush(f);
+    if (!f->error && fsync(f->fd) && errno != EINVAL) f->error = errno;
+    if (f->fd >= 0 && close(f->fd) && !f->error) f->error = errno;
+    f->fd = -1;
+    if (!f->error && previous && rename(f->path, previous) && errno != ENOENT) f->error = errno;
+    if (!f->error && rename(f->temporary, f->path)) f->error = errno;
+    if (f->error) {
+        unlink(f->temporary);
+        zo_status status = zo_fail_io(f->ctx, "write it", f->path, f->error);
         return status == ZO_NOT_FOUND ? ZO_IO : status;
     }
-    int error = write_all(fd, data, size);
-    if (!error && fsync(fd) && errno != EINVAL) error = errno;
-    if (close(fd) && !error) error = errno;
-    if (!error && rename(temporary, path)) error = errno;
-    if (error) {
-        unlink(temporary);
-        return io_error(ctx, "write it", path, error);
-    }
-    error = sync_folder_of(path);
-    return error ? io_error(ctx, "sync its folder", path, error) : ZO_OK;
+    int error = sync_folder_of(f->path);
+    return error ? zo_fail_io(f->ctx, "sync its folder", f->path, error) : ZO_OK;
 }
 
-zo_status zo_lines_open(const zo_context *ctx, const char *path, int *fd)
+void zo_file_out_drop(zo_file_out *f)
 {
-    *fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-    if (*fd < 0 && errno == EEXIST) return zo_fail(ctx, ZO_EXISTS, "%s: is there already", path);
-    return *fd < 0 ? io_error(ctx, "write it", path, errno) : ZO_OK;
+    zo_checksum_end(f->sum);
+    f->sum = NULL;
+    if (f->fd < 0) return;
+    close(f->fd);
+    unlink(f->temporary);
+    f->fd = -1;
 }
 
-zo_status zo_lines_add(const zo_context *ctx, const char *path, int fd, const void *data,
-                       size_t size)
+zo_status zo_file_write(const zo_context *ctx, const char *path, const void *data, size_t size)
 {
-    int error = write_all(fd, data, size);
-    return error ? io_error(ctx, "write it", path, error) : ZO_OK;
-}
-
-zo_status zo_lines_close(const zo_context *ctx, const char *path, int fd)
-{
-    if (fd < 0) return ZO_OK;
-    int error = fsync(fd) && errno != EINVAL ? errno : 0;
-    if (close(fd) && !error) error = errno;
-    return error ? io_error(ctx, "write it", path, error) : ZO_OK;
+    zo_file_out f;
+    zo_status status = zo_file_out_open(&f, ctx, path);
+    if (status) return status;
+    zo_file_out_add(&f, data, size);
+    status = zo_file_out_close(&f, NULL);
+    zo_file_out_drop(&f);
+    return status;
 }
 
 void zo_folder_unmake(const char *path, size_t made)
@@ -177,7 +248,7 @@ zo_status zo_folder_make(const zo_context *ctx, const char *path, size_t *made)
     char part[4096];
     *made = 0;
     if (!*path || (size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
-        return io_error(ctx, "make the folder", path, ENAMETOOLONG);
+        return zo_fail_io(ctx, "make the folder", path, ENAMETOOLONG);
     int error = 0;
     for (char *p = part + 1; !error; p++) {
         if (*p && *p != '/') continue;
@@ -185,6 +256,7 @@ zo_status zo_folder_make(const zo_context *ctx, const char *path, size_t *made)
         *p = 0;
         if (!mkdir(part, 0777)) {
             if (!*made) *made = strlen(part);
+            error = sync_folder_of(part);
         } else if (errno != EEXIST) {
             error = errno;
         }
@@ -196,7 +268,7 @@ zo_status zo_folder_make(const zo_context *ctx, const char *path, size_t *made)
     if (!error && !S_ISDIR(st.st_mode)) error = ENOTDIR;
     if (!error) return ZO_OK;
     zo_folder_unmake(path, *made);
-    zo_status status = io_error(ctx, "make the folder", path, error);
+    zo_status status = zo_fail_io(ctx, "make the folder", path, error);
     return status == ZO_NOT_FOUND ? ZO_IO : status;
 }
 
@@ -253,6 +325,11 @@ void zo_reader_take(zo_reader *r, void *out, size_t size)
 }
 
 uint64_t zo_checksum(const void *data, size_t size) { return XXH3_64bits(data, size); }
+
+uint64_t zo_checksum_seeded(const void *data, size_t size, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(data, size, seed);
+}
 
 void *zo_checksum_add(void *state, const void *data, size_t size)
 {

@@ -34,6 +34,9 @@ typedef struct zo_evaluator_class {
     zo_status (*run)(zo_context *ctx, const zo_job *job, double *results);
 } zo_evaluator_class;
 
+/* The phases after evaluate(), on the threads of the context, for results from wherever. */
+zo_status zo_job_finish(zo_context *ctx, const zo_job *job, const double *results);
+
 /* The threads of the context. */
 extern const zo_evaluator_class zo_evaluator_threads;
 

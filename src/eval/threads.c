@@ -3,12 +3,18 @@
 typedef struct shared {
     zo_context *ctx;
     const zo_job *job;
-    double *results;
+    const double *results;
 } shared;
+
+typedef struct evaluating {
+    zo_context *ctx;
+    const zo_job *job;
+    double *results;
+} evaluating;
 
 static void evaluate(void *arg, int64_t item, int worker)
 {
-    const shared *s = arg;
+    const evaluating *s = arg;
     if (zo_cancelled(s->ctx)) return; /* the results are not used then */
     s->job->evaluate(s->job->state, item, 1, s->results + (size_t)item * s->job->results, worker);
 }
@@ -25,16 +31,22 @@ static void direction(void *arg, int64_t tile, int worker)
     s->job->direction(s->job->state, s->results, tile, worker);
 }
 
-static zo_status run(zo_context *ctx, const zo_job *job, double *results)
+zo_status zo_job_finish(zo_context *ctx, const zo_job *job, const double *results)
 {
     shared s = {ctx, job, results};
-    zo_parallel(ctx, job->items, evaluate, &s);
-    if (zo_cancelled(ctx)) return zo_fail(ctx, ZO_CANCELLED, "stopped on request");
     zo_status status = job->check(job->state, results);
     if (status) return status;
     zo_parallel(ctx, job->parts, settle, &s);
     zo_parallel(ctx, job->tiles, direction, &s);
     return ZO_OK;
+}
+
+static zo_status run(zo_context *ctx, const zo_job *job, double *results)
+{
+    evaluating e = {ctx, job, results};
+    zo_parallel(ctx, job->items, evaluate, &e);
+    if (zo_cancelled(ctx)) return zo_fail(ctx, ZO_CANCELLED, "stopped on request");
+    return zo_job_finish(ctx, job, results);
 }
 
 const zo_evaluator_class zo_evaluator_threads = {

@@ -126,6 +126,12 @@ typedef struct zo_kernels {
                       float weight); /* sum += weight * (+1 or -1) */
     void (*add_scaled)(float *sum, const float *x, size_t n,
                        float weight); /* sum = fma(weight, x, sum) */
+    /* Blocks first .. first + n - 1 of a random stream (base/random.h: its key and counter) as out[4 n]. */
+    void (*blocks)(uint32_t *out, const uint32_t key[2], const uint32_t counter[3], uint32_t first,
+                   size_t n);
+    /* n normal numbers, four from each block from block `first` on. */
+    void (*normal)(float *out, const uint32_t key[2], const uint32_t counter[3], uint32_t first,
+                   size_t n);
     /* For doctor and bench: about 2^20 * rounds independent multiply-adds; returns how many, and a value that depends on them. */
     double (*spin)(int rounds, float *sink);
 } zo_kernels;

@@ -87,6 +87,12 @@ typedef struct zo_estimator_class {
     zo_job (*job)(void *state, const zo_update *update);
     /* After the job: loss, cost (without the rule) and dropped of *out. */
     void (*report)(const void *state, const double *results, zo_step_info *out);
+    /* For steps that the seed and the job's results determine; the three are NULL else. pack() gives the numbers among the results that
+     * matter, at most as many as there are; unpack() gives results with the same step and report, false if no step gave these numbers. */
+    size_t (*pack)(const void *state, const double *results, double *out);
+    bool (*unpack)(const void *state, const double *in, size_t n, double *results);
+    /* What settle() leaves for direction(), and all that it needs besides seed and step. */
+    double *(*weights)(void *state, size_t *n);
     /* Line `index` of how sites are treated; false past the last. */
     bool (*plan)(const void *state, int index, char *out, size_t room);
     void (*fini)(void *state);

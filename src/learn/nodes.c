@@ -239,7 +239,7 @@ static uint32_t noise_block(const state *s, int i, size_t k)
 {
     const zo_stage *st = learner(s)->net->stage + i;
     bool gaussian = s->set.noise == ZO_NOISE_GAUSSIAN;
-    return (uint32_t)(k * (gaussian ? (size_t)st->outputs : (st->ld_out / 16 + 7) / 8));
+    return (uint32_t)(k * (gaussian ? st->ld_out / 4 : (st->ld_out / 16 + 7) / 8));
 }
 
 /* sum[outputs] += weight * (draw k of site i for example b) */
@@ -248,10 +248,10 @@ static void add_noise(const state *s, chunk *c, int i, size_t b, size_t k, float
     const zo_stage *st = learner(s)->net->stage + i;
     zo_stream stream = noise_stream(s, i, b);
     if (s->set.noise == ZO_NOISE_GAUSSIAN) {
-        zo_noise_normal(&stream, noise_block(s, i, k), (size_t)st->outputs, c->row);
+        zo_noise_normal(learner(s)->k, &stream, noise_block(s, i, k), (size_t)st->outputs, c->row);
         learner(s)->k->add_scaled(sum, c->row, (size_t)st->outputs, weight);
     } else {
-        zo_noise_signs(&stream, noise_block(s, i, k), st->ld_out / 16, c->signs);
+        zo_noise_signs(learner(s)->k, &stream, noise_block(s, i, k), st->ld_out / 16, c->signs);
         learner(s)->k->add_signs(sum, c->signs, (size_t)st->outputs, weight);
     }
 }

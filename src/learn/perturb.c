@@ -110,7 +110,8 @@ static zo_status choose_loss(state *s, const zo_trainer_def *def)
                        "loss=%s does not serve this task: it predicts %s, use %s", name,
                        classes ? "classes" : "numbers", classes ? "cross-entropy" : "squared-error");
     }
-    snprintf(s->set.loss, sizeof s->set.loss, "%s", def->loss ? "user" : name);
+    if (def->loss || name != s->set.loss) /* else it is there */
+        snprintf(s->set.loss, sizeof s->set.loss, "%s", def->loss ? "user" : name);
     s->l.loss_jumps = def->loss ? def->loss_jumps : s->l.loss->jumps;
     return ZO_OK;
 }
@@ -179,33 +180,95 @@ static void take_batch(state *s)
     zo_net_pack(l->net, l->net->params, l->image);
 }
 
-static zo_status step(void *st, double progress, zo_step_info *out)
+/* For results that are already settled. */
+static zo_status no_check(void *st, const double *results)
 {
-    state *s = st;
-    take_batch(s);
+    (void)st, (void)results;
+    return ZO_OK;
+}
+
+static zo_job begin(state *s, double progress)
+{
     s->update.step = s->l.step + 1;
     s->update.rate = *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress);
-    zo_job job = s->estimator->job(s->estimator_state, &s->update);
-    zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
-    if (status) return status;
+    return s->estimator->job(s->estimator_state, &s->update);
+}
+
+static void report(state *s, zo_step_info *out)
+{
     s->l.step++;
     *out = (zo_step_info){.step = s->l.step, .examples = s->l.batch};
     s->estimator->report(s->estimator_state, s->results, out);
     out->cost += s->rule->cost * (double)s->l.net->parameters;
-    return ZO_OK;
+}
+
+static zo_status step(void *st, double progress, zo_step_info *out)
+{
+    state *s = st;
+    take_batch(s);
+    zo_job job = begin(s, progress);
+    zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
+    if (!status) report(s, out);
+    return status;
+}
+
+static size_t numbers(const void *st)
+{
+    const state *s = st;
+    return s->estimator->pack ? s->results_size : 0;
+}
+
+static size_t losses(const void *st, double *out)
+{
+    const state *s = st;
+    return s->estimator->pack(s->estimator_state, s->results, out);
+}
+
+static zo_status replay(void *st, double progress, const double *in, size_t n, zo_step_info *out)
+{
+    state *s = st;
+    if (!s->estimator->unpack(s->estimator_state, in, n, s->results))
+        return zo_fail(s->l.ctx, ZO_FORMAT, "no step of this trainer has %zu such losses", n);
+    zo_job job = begin(s, progress);
+    zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
+    if (!status) report(s, out);
+    return status;
+}
+
+static const double *drawn(const void *st, size_t *n)
+{
+    const state *s = st;
+    return s->estimator->weights(s->estimator_state, n);
+}
+
+static zo_status redraw(void *st, double progress, const double *weight, size_t n)
+{
+    state *s = st;
+    size_t expected;
+    double *to = s->estimator->weights(s->estimator_state, &expected);
+    if (n != expected)
+        return zo_fail(s->l.ctx, ZO_FORMAT, "a step of this trainer has %zu draws, not %zu",
+                       expected, n);
+    memcpy(to, weight, n * sizeof *to);
+    zo_job job = begin(s, progress);
+    job.parts = 0; /* settled */
+    job.check = no_check;
+    zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
+    if (!status) s->l.step++;
+    return status;
 }
 
 static const zo_net *net_of(const void *st) { return ((const state *)st)->l.net; }
 
 static zo_uses uses(const void *st) { return ((const state *)st)->estimator->info.uses; }
 
-static void save(const void *st, zo_buffer *out)
+static void save(const void *st, zo_file_out *out)
 {
     const state *s = st;
-    zo_buffer_add(out, &s->l.step, sizeof s->l.step);
-    zo_buffer_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
+    zo_file_out_add(out, &s->l.step, sizeof s->l.step);
+    zo_file_out_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
-        zo_buffer_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
+        zo_file_out_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
 }
 
 static size_t saved(const void *st)
@@ -279,6 +342,11 @@ const zo_trainer_class zo_trainer_perturb = {
     .save = save,
     .saved = saved,
     .load = load,
+    .numbers = numbers,
+    .losses = losses,
+    .replay = replay,
+    .drawn = drawn,
+    .redraw = redraw,
     .setting = setting,
     .plan = plan,
     .estimator = estimator_name,

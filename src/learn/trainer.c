@@ -112,6 +112,7 @@ zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_train
         zo_trainer_destroy(t);
         return status;
     }
+    t->hollow = !def->task->part[ZO_TRAIN].x;
     t->definition = definition_of(t, def);
     *out = t;
     return ZO_OK;
@@ -131,6 +132,7 @@ zo_status zo_trainer_step(zo_trainer *t, double progress, zo_step_info *out)
     if (!(progress >= 0 && progress <= 1))
         return zo_fail(t->ctx, ZO_USAGE, "progress is a number from 0 to 1");
     if (zo_cancelled(t->ctx)) return zo_fail(t->ctx, ZO_CANCELLED, "stopped on request");
+    if (t->hollow) return zo_fail(t->ctx, ZO_UNSUPPORTED, "this trainer has no data to step on");
     return t->class->step(t->state, progress, out ? out : &info);
 }
 
@@ -158,19 +160,52 @@ const char *zo_trainer_rule(const zo_trainer *t)
     return t->class->rule ? t->class->rule(t->state) : "";
 }
 
+size_t zo_trainer_state_size(const zo_trainer *t) { return t->class->saved(t->state); }
+
+void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->save(t->state, out); }
+
+bool zo_trainer_state_take(zo_trainer *t, zo_reader *in) { return t->class->load(t->state, in); }
+
+size_t zo_trainer_numbers(const zo_trainer *t)
+{
+    return t->class->numbers ? t->class->numbers(t->state) : 0;
+}
+
+size_t zo_trainer_losses(const zo_trainer *t, double *out)
+{
+    return t->class->losses(t->state, out);
+}
+
+zo_status zo_trainer_replay(zo_trainer *t, double progress, const double *losses, size_t n,
+                            zo_step_info *out)
+{
+    return t->class->replay(t->state, progress, losses, n, out);
+}
+
+const double *zo_trainer_drawn(const zo_trainer *t, size_t *n)
+{
+    return t->class->drawn(t->state, n);
+}
+
+zo_status zo_trainer_redraw(zo_trainer *t, double progress, const double *weight, size_t n)
+{
+    return t->class->redraw(t->state, progress, weight, n);
+}
+
 /* A state file: magic, version, definition, the class's bytes, and a checksum of all that. */
 static const char magic[16] = "zeroth trainer 1";
 
 zo_status zo_trainer_save(const zo_trainer *t, const char *path)
 {
-    zo_buffer b = {.ctx = t->ctx};
-    zo_buffer_add(&b, magic, sizeof magic);
-    zo_buffer_add(&b, &t->definition, sizeof t->definition);
-    t->class->save(t->state, &b);
-    uint64_t sum = zo_checksum(b.data, b.size);
-    zo_buffer_add(&b, &sum, sizeof sum);
-    zo_status status = b.status ? b.status : zo_file_write(t->ctx, path, b.data, b.size);
-    zo_buffer_free(&b);
+    zo_file_out f;
+    zo_status status = zo_file_out_open(&f, t->ctx, path);
+    if (status) return status;
+    zo_file_out_add(&f, magic, sizeof magic);
+    zo_file_out_add(&f, &t->definition, sizeof t->definition);
+    zo_trainer_state_add(t, &f);
+    zo_file_out_add_sum(&f);
+    status = zo_file_out_close(&f, NULL);
+    zo_file_out_drop(&f);
     return status;
 }
 

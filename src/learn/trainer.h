@@ -15,6 +15,7 @@ zo_status zo_method_read(const zo_context *ctx, const char *text, zo_method *out
 typedef struct zo_trainer_class {
     zo_class_info info;
     size_t state_size;
+    bool same_machine; /* its bits depend on the kernels and the machine (LAPACK); else they are portable */
     /* `net` is the trainer's own copy and becomes part of the state; it is freed by fini, which is called also after a failed init. */
     zo_status (*init)(void *state, zo_context *ctx, const zo_trainer_def *def,
                       const zo_method *method, zo_net *net);
@@ -22,10 +23,20 @@ typedef struct zo_trainer_class {
     const zo_net *(*net)(const void *state);
     zo_uses (*uses)(const void *state);
     /* Everything the next step depends on, settings excluded. */
-    void (*save)(const void *state, zo_buffer *out);
+    void (*save)(const void *state, zo_file_out *out);
     /* The number of bytes save() writes; load() takes exactly these. False, and nothing has changed, if no trainer can have written them. */
     size_t (*saved)(const void *state);
     bool (*load)(void *state, zo_reader *in);
+    /* Steps that seed, progress and losses determine (all five NULL where no step of the class is so). numbers: the most that losses() gives,
+     * 0 if the steps are not so. losses: of the last step. replay: the step that has these losses, without evaluating; FORMAT, and
+     * nothing has changed, if none can have. drawn: what the losses of the last step came to, the weights of its draws; redraw: the step that
+     * has these weights. */
+    size_t (*numbers)(const void *state);
+    size_t (*losses)(const void *state, double *out);
+    zo_status (*replay)(void *state, double progress, const double *losses, size_t n,
+                        zo_step_info *out);
+    const double *(*drawn)(const void *state, size_t *n);
+    zo_status (*redraw)(void *state, double progress, const double *weight, size_t n);
     const char *(*setting)(const void *state, int index);
     const char *(*plan)(const void *state, int index);
     /* The names of the chosen classes. */
@@ -36,11 +47,25 @@ typedef struct zo_trainer_class {
 struct zo_trainer {
     zo_context *ctx;
     const zo_trainer_class *class;
+    bool hollow;         /* its task has no data: it can only replay; see zo_task_hollow() */
     uint64_t definition; /* checksum of what a saved state must agree with */
     void *state;
 };
 
 extern const zo_trainer_class zo_trainer_perturb;
+
+/* The bytes of the state, as the class says; and back: false if no trainer of this shape can have written them. */
+size_t zo_trainer_state_size(const zo_trainer *t);
+void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out);
+bool zo_trainer_state_take(zo_trainer *t, zo_reader *in);
+
+/* Of the class, as its contract says. numbers 0: the others must not be called. */
+size_t zo_trainer_numbers(const zo_trainer *t);
+size_t zo_trainer_losses(const zo_trainer *t, double *out);
+zo_status zo_trainer_replay(zo_trainer *t, double progress, const double *losses, size_t n,
+                            zo_step_info *out);
+const double *zo_trainer_drawn(const zo_trainer *t, size_t *n);
+zo_status zo_trainer_redraw(zo_trainer *t, double progress, const double *weight, size_t n);
 
 /* The name of the trainer's estimator and rule, "" where it has none. */
 const char *zo_trainer_estimator(const zo_trainer *t);

@@ -95,9 +95,9 @@ static void pack_member(const state *s, worker *w, int64_t member, float move)
         zo_stream stream = noise_stream(s, member, i);
         bool gaussian = s->set.noise == ZO_NOISE_GAUSSIAN;
         if (gaussian)
-            zo_noise_normal(&stream, 0, 16 * stage_words(st), w->normal);
+            zo_noise_normal(l->k, &stream, 0, 16 * stage_words(st), w->normal);
         else
-            zo_noise_signs(&stream, 0, stage_words(st), w->signs);
+            zo_noise_signs(l->k, &stream, 0, stage_words(st), w->signs);
         for (int64_t p = 0; p * ZO_PANEL < (int64_t)st->columns; p++) {
             st->layer->pack(l->k, st, w->image + st->image, l->net->params + st->weight, p, move,
                             gaussian ? NULL : w->signs, st->ld_out / 16,
@@ -229,10 +229,10 @@ static void direction(void *st, const double *results, int64_t tile, int worker_
     for (int64_t i = 0; i < s->set.population; i++) {
         zo_stream stream = noise_stream(s, i, stage);
         if (s->set.noise == ZO_NOISE_GAUSSIAN) {
-            zo_noise_normal(&stream, (uint32_t)(first * p->ld_out), n, w->normal);
+            zo_noise_normal(l->k, &stream, (uint32_t)(first * p->ld_out / 4), n, w->normal);
             l->k->add_scaled(w->g, w->normal, n, (float)s->weight[i]);
         } else { /* a tile begins with a whole block: TILE_ROWS is a multiple of 8 */
-            zo_noise_signs(&stream, (uint32_t)(first * words / 8), m * words, w->signs);
+            zo_noise_signs(l->k, &stream, (uint32_t)(first * words / 8), m * words, w->signs);
             l->k->add_signs(w->g, w->signs, n, (float)s->weight[i]);
         }
     }
@@ -262,6 +262,54 @@ static void report(const void *st, const double *results, zo_step_info *out)
     out->cost =
         passes * l->batch * l->net->cost + (double)s->set.population * (double)l->net->parameters;
     out->dropped = s->dropped;
+}
+
+/* The clean loss and how many examples it lacks, the losses of the members, and, if one lacks examples, which: as many numbers again. */
+static size_t pack(const void *st, const double *results, double *out)
+{
+    const state *s = st;
+    const outcome *all = (const outcome *)results;
+    size_t population = (size_t)s->set.population, sides = s->set.sides ? 2 : 1, n = 0;
+    bool missing = false;
+    out[n++] = all[2 * population].loss;
+    out[n++] = all[2 * population + 1].loss;
+    for (size_t i = 0; i < population; i++) {
+        for (size_t side = 0; side < sides; side++) {
+            out[n++] = all[2 * i + side].loss;
+            missing |= all[2 * i + side].missing != 0;
+        }
+    }
+    missing |= all[2 * population].missing != 0;
+    if (!missing) return n;
+    for (size_t i = 0; i < population; i++) {
+        for (size_t side = 0; side < sides; side++) out[n++] = all[2 * i + side].missing;
+    }
+    out[n++] = all[2 * population].missing;
+    return n;
+}
+
+static bool unpack(const void *st, const double *in, size_t n, double *results)
+{
+    const state *s = st;
+    outcome *all = (outcome *)results;
+    size_t population = (size_t)s->set.population, sides = s->set.sides ? 2 : 1,
+           members = population * sides;
+    bool missing = n == 2 * members + 3;
+    if (!missing && n != members + 2) return false;
+    const double *lacks = in + 2 + members;
+    if (!(in[1] >= 0 && in[1] <= s->l->batch)) return false;
+    all[2 * population] = (outcome){in[0], missing ? lacks[members] : 0};
+    all[2 * population + 1] = (outcome){in[1], 0};
+    for (size_t i = 0; i < members; i++)
+        all[sides == 2 ? i : 2 * i] = (outcome){in[2 + i], missing ? lacks[i] : 0};
+    return true;
+}
+
+static double *weights(void *st, size_t *n)
+{
+    state *s = st;
+    *n = (size_t)s->set.population;
+    return s->weight;
 }
 
 static bool plan(const void *st, int index, char *out, size_t room)
@@ -316,6 +364,9 @@ const zo_estimator_class zo_estimator_weights = {
     .init = init,
     .job = job,
     .report = report,
+    .pack = pack,
+    .unpack = unpack,
+    .weights = weights,
     .plan = plan,
     .fini = fini,
 };

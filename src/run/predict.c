@@ -1,22 +1,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <zeroth/run.h>
 
 #include "base/files.h"
 #include "nn/net.h"
 #include "task/task.h"
-
-static zo_status load_model(zo_context *ctx, const char *path, zo_net **net)
-{
-    struct stat st;
-    if (stat(path, &st) || !S_ISDIR(st.st_mode)) return zo_net_load(ctx, path, net);
-    char *inside = zo_path_join(ctx, path, "model.safetensors");
-    zo_status status = inside ? zo_net_load(ctx, inside, net) : ZO_NO_MEMORY;
-    zo_free(ctx, inside);
-    return status;
-}
 
 static zo_status choose_labels(zo_context *ctx, zo_predictions *p, const char *encoder,
                                const int32_t *answer)
@@ -66,7 +55,7 @@ zo_status zo_predict(zo_context *ctx, const char *model, const char *input, zo_p
     *out = NULL;
     if (!model || !input) return zo_fail(ctx, ZO_USAGE, "predict needs a model and an input file");
     zo_net *net;
-    zo_status status = load_model(ctx, model, &net);
+    zo_status status = zo_model_load(ctx, model, &net);
     if (status) return status;
     zo_predictions *p = zo_alloc_zero(ctx, 1, sizeof *p);
     if (p) {

@@ -1,149 +1,334 @@
 #include "run/record.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <dirent.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/files.h"
-#include "base/json.h"
+#include "run/config.h"
+#include "run/recipe.h"
 
-static json_t *settings_of(const zo_trainer *t, bool *failed)
+#define LINES_ROOM (1u << 18) /* bytes of metrics.jsonl that may wait while the disk fails */
+
+enum { JOURNAL = 1, METRICS = 2, STATE = 4 }; /* files that may fail */
+
+/* ---- a disk that fails ---- */
+
+/* One warning for a spell of failures, whichever files are hit, and one line when all can be written again. */
+static void note(zo_record *r, unsigned file, zo_status status)
 {
-    json_t *all = json_object();
-    const char *line;
-    for (int i = 0; (line = zo_trainer_setting(t, i)); i++) {
-        char key[64];
-        size_t length = strcspn(line, "=");
-        snprintf(key, sizeof key, "%.*s", (int)length, line);
-        zo_json_set(all, key, json_string(line + length + 1), failed);
-    }
-    return all;
+    unsigned before = r->failing;
+    r->failing = status ? before | file : before & ~file;
+    if (!before && status)
+        zo_log(r->ctx, ZO_LOG_WARNING, "%s; training goes on, and it is tried again",
+               zo_last_error(r->ctx));
+    if (before && !r->failing) zo_log(r->ctx, ZO_LOG_INFO, "%s: can be written again", r->out);
 }
 
-static json_t *plan_of(const zo_trainer *t, bool *failed)
+/* ---- opening ---- */
+
+static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *def,
+                            const zo_trainer *trainer)
 {
-    json_t *all = json_array();
-    const char *line;
-    for (int i = 0; (line = zo_trainer_plan(t, i)); i++)
-        *failed |= json_array_append_new(all, json_string(line)) != 0;
-    return all;
+    *r = (zo_record){.ctx = ctx, .out = def->out, .reported = -1};
+    r->journal.fd = r->lines.fd = -1;
+    r->config = zo_path_join(ctx, def->out, "config.json");
+    r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
+    r->model = zo_path_join(ctx, def->out, "model.safetensors");
+    r->checkpoint = zo_path_join(ctx, def->out, "checkpoint");
+    r->previous = zo_path_join(ctx, def->out, "checkpoint.previous");
+    r->numbers = zo_trainer_numbers(trainer);
+    if (r->numbers) r->losses = zo_alloc(ctx, r->numbers * sizeof *r->losses);
+    bool all = r->config && r->metrics && r->model && r->checkpoint && r->previous &&
+               (r->losses || !r->numbers);
+    return all ? ZO_OK : ZO_NO_MEMORY;
 }
 
-/* What is not needed to start the run again, but tells what it was. */
-static json_t *about(const zo_train_def *def, const zo_trainer *t, bool *failed)
+static zo_status open_journal(zo_record *r, bool *fresh)
 {
-    const zo_net *net = zo_trainer_net(t);
-    json_t *o = json_object(), *task = json_loads(def->task->config, 0, NULL);
-    zo_json_set(o, "version", json_string(ZO_VERSION_STRING), failed);
-    zo_json_set(o, "kernels", json_string(zo_context_kernels(net->ctx)), failed);
-    zo_json_set(o, "threads", json_integer(zo_context_threads(net->ctx)), failed);
-    zo_json_set(o, "parameters", json_integer(zo_net_parameters(net)), failed);
-    zo_json_set(o, "inputs", json_integer(zo_net_inputs(net)), failed);
-    zo_json_set(o, "uses", json_string(zo_uses_text(zo_trainer_uses(t))), failed);
-    zo_json_set(o, "bits", json_string("portable"), failed);
-    zo_json_set(o, "checksum", json_incref(json_object_get(task, "checksum")), failed);
-    zo_json_set(o, "plan", plan_of(t, failed), failed);
-    json_decref(task);
-    return o;
+    char *path = zo_path_join(r->ctx, r->out, "journal");
+    zo_status status = path ? zo_journal_open(&r->journal, r->ctx, path, true,
+                                              (r->numbers + 1) * sizeof(double), fresh)
+                            : ZO_NO_MEMORY;
+    zo_free(r->ctx, path);
+    return status;
 }
 
-static void set_positive(json_t *o, const char *key, double value, bool *failed)
-{
-    if (value > 0) zo_json_set(o, key, json_real(value), failed);
-}
+static bool there(const char *path) { return access(path, F_OK) == 0; }
 
-static json_t *config_of(const zo_train_def *def, const zo_trainer *t, bool *failed)
+static zo_status add_recipe(zo_record *r, zo_entry_type type, const zo_train_def *def,
+                            const zo_trainer *trainer, const char *forced)
 {
-    char seed[24];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)def->seed);
-    json_t *o = json_object(), *task = json_loads(def->task->config, 0, NULL);
-    json_t *name = json_object_get(task, "task"), *data = json_object_get(task, "data"),
-           *settings = json_object_get(task, "settings");
-    zo_json_set(o, "schema", json_integer(1), failed);
-    zo_json_set(o, "task", json_incref(name), failed);
-    if (json_is_string(data)) zo_json_set(o, "data", json_incref(data), failed);
-    zo_json_set(o, "method", json_string(t->class->info.name), failed);
-    if (!def->init_path) zo_json_set(o, "net", json_string(zo_net_spec(zo_trainer_net(t))), failed);
-    zo_json_set(o, "seed", json_string(seed), failed);
-    if (def->init_path) zo_json_set(o, "init", json_string(def->init_path), failed);
-    set_positive(o, "seconds", def->seconds, failed);
-    set_positive(o, "epochs", def->epochs, failed);
-    set_positive(o, "forwards", def->forwards, failed);
-    set_positive(o, "target", def->target, failed);
-    zo_json_set(o, "settings", settings_of(t, failed), failed);
-    if (json_object_size(settings)) zo_json_set(o, "task_settings", json_incref(settings), failed);
-    zo_json_set(o, "record", about(def, t, failed), failed);
-    json_decref(task);
-    return o;
-}
-
-/* The JSON as text, with numbers of 12 digits, followed by a line end. Takes `json` over. */
-static zo_status text_of(const zo_record *r, json_t *json, bool failed, size_t flags, zo_buffer *out)
-{
-    *out = (zo_buffer){.ctx = r->ctx};
-    if (failed) out->status = zo_fail(r->ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
-    zo_json_text(json, flags | JSON_REAL_PRECISION(12), out);
-    zo_buffer_add(out, "\n", 1);
-    json_decref(json);
-    return out->status;
-}
-
-static zo_status write_config(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
-{
-    bool failed = false;
     zo_buffer text;
-    json_t *config = config_of(def, trainer, &failed);
-    zo_status status = text_of(r, config, failed, JSON_INDENT(2), &text);
-    if (!status) status = zo_file_write(r->ctx, r->config, text.data, text.size);
+    zo_status status = zo_recipe_write(r->ctx, def, trainer, forced, &text);
+    if (!status) zo_journal_add_text(&r->journal, type, text.data, text.size);
     zo_buffer_free(&text);
     return status;
 }
 
-static zo_status undo(zo_record *r, const char *folder, size_t made, zo_status status)
+/* A run that cannot keep its journal at all does not begin. */
+static zo_status begin(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
 {
-    unlink(r->config);
-    unlink(r->metrics);
-    zo_folder_unmake(folder, made);
+    bool fresh;
+    zo_status status = zo_journal_turn(&r->journal);
+    if (!status) status = add_recipe(r, ZO_ENTRY_START, def, trainer, NULL);
+    if (!status) status = zo_journal_sync(&r->journal);
+    if (!status) status = zo_append_open(&r->lines, r->ctx, r->metrics, true, LINES_ROOM, &fresh);
+    r->live = !status;
     return status;
+}
+
+static void remove_journal(const zo_record *r)
+{
+    char *journal = zo_path_join(r->ctx, r->out, "journal");
+    if (journal) unlink(journal);
+    zo_free(r->ctx, journal);
+}
+
+/* A folder that has an empty journal and nothing else was claimed by a process that died at once. */
+static zo_status claim(zo_record *r)
+{
+    bool fresh;
+    zo_status status = open_journal(r, &fresh);
+    if (status) return status;
+    bool taken = there(r->config) || there(r->model) || there(r->metrics);
+    if (fresh && taken) remove_journal(r);
+    if (fresh && !taken) return ZO_OK;
+    return zo_fail(r->ctx, ZO_EXISTS,
+                   "%s: holds a run already; choose another folder, or remove it", r->out);
 }
 
 zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
                          const zo_trainer *trainer)
 {
-    *r = (zo_record){.ctx = ctx, .fd = -1};
-    if (!def->out) return ZO_OK;
-    r->config = zo_path_join(ctx, def->out, "config.json");
-    r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
-    r->model = zo_path_join(ctx, def->out, "model.safetensors");
-    if (!r->config || !r->metrics || !r->model) return ZO_NO_MEMORY;
     size_t made;
-    zo_status status = zo_folder_make(ctx, def->out, &made);
+    if (!def->out) return ZO_OK;
+    zo_status status = name_files(r, ctx, def, trainer);
+    if (!status) status = zo_folder_make(ctx, def->out, &made);
     if (status) return status;
-    /* metrics.jsonl is made anew or not at all: of two runs that want the folder, one gets it. */
-    bool taken = access(r->config, F_OK) == 0 || access(r->model, F_OK) == 0;
-    status = taken ? ZO_EXISTS : zo_lines_open(ctx, r->metrics, &r->fd);
-    if (status == ZO_EXISTS) {
-        return zo_fail(ctx, ZO_EXISTS,
-                       "%s: holds a run already; choose another folder, or remove it", def->out);
+    status = claim(r);
+    if (status) {
+        zo_folder_unmake(def->out, made);
+        return status;
     }
-    if (!status) status = write_config(r, def, trainer);
-    return status ? undo(r, def->out, made, status) : ZO_OK;
+    status = zo_config_write(ctx, r->config, def, trainer);
+    if (!status) status = begin(r, def, trainer);
+    if (!status) return ZO_OK;
+    unlink(r->config);
+    unlink(r->metrics);
+    remove_journal(r);
+    zo_folder_unmake(def->out, made);
+    return status;
+}
+
+/* ---- taking up ---- */
+
+/* Temporary files of a process that was killed while it wrote; the lock says that it is gone. */
+static void sweep(const zo_record *r)
+{
+    DIR *folder = opendir(r->out);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        const char *mark = strstr(entry->d_name, ".tmp.");
+        if (!mark || !mark[5] || mark[5 + strspn(mark + 5, "0123456789")]) continue;
+        char *path = zo_path_join(r->ctx, r->out, entry->d_name);
+        if (path) unlink(path);
+        zo_free(r->ctx, path);
+    }
+    if (folder) closedir(folder);
+}
+
+static zo_status check_end(const zo_record *r)
+{
+    const zo_survey *s = &r->survey;
+    if (!s->ended || !there(r->model)) return ZO_OK;
+    if (s->end == ZO_END_DONE)
+        return zo_fail(r->ctx, ZO_EXISTS,
+                       "%s: the run is done; a new one can begin with its network (--init)", r->out);
+    if (s->end == ZO_END_DIVERGED)
+        return zo_fail(
+            r->ctx, ZO_EXISTS,
+            "%s: the run has diverged and would do so again; begin a new one with a smaller lr",
+            r->out);
+    return ZO_OK;
+}
+
+static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
+{
+    zo_buffer text;
+    char why[sizeof r->forced];
+    json_t *began = zo_recipe_read(r->ctx, r->out, r->survey.recipe.data, r->survey.recipe.size),
+           *now = NULL;
+    zo_status status = began ? zo_recipe_write(r->ctx, def, trainer, NULL, &text) : ZO_FORMAT;
+    if (!status) {
+        now = zo_recipe_read(r->ctx, r->out, text.data, text.size);
+        status = now ? zo_recipe_compare(began, now, why, sizeof why) : ZO_NO_MEMORY;
+    }
+    if (began) zo_buffer_free(&text);
+    json_decref(began);
+    json_decref(now);
+    if (status != ZO_CHANGED) return status;
+    if (!def->force)
+        return zo_fail(r->ctx, ZO_CHANGED,
+                       "%s: cannot go on to the same bits: %s (--force goes on all the same)",
+                       r->out, why);
+    memcpy(r->forced, why, sizeof why);
+    return ZO_OK;
+}
+
+/* Finds the last whole line of metrics.jsonl, and the last step that was reported. */
+static zo_status take_up_lines(zo_record *r)
+{
+    bool fresh;
+    char *text;
+    size_t size, sound = 0;
+    zo_status status = zo_append_open(&r->lines, r->ctx, r->metrics, true, LINES_ROOM, &fresh);
+    if (!status) status = zo_file_read(r->ctx, r->metrics, SIZE_MAX / 4, &text, &size);
+    if (status) return status;
+    for (const char *end; (end = memchr(text + sound, '\n', size - sound));) {
+        size_t length = (size_t)(end - text) - sound;
+        json_t *line = json_loadb(text + sound, length, 0, NULL);
+        const char *event = json_string_value(json_object_get(line, "event"));
+        if (event && !strcmp(event, "report"))
+            r->reported = json_integer_value(json_object_get(line, "step"));
+        bool fine = line != NULL;
+        json_decref(line);
+        if (!fine) break;
+        sound += length + 1;
+    }
+    zo_free(r->ctx, text);
+    return sound < size ? zo_append_cut(&r->lines, (int64_t)sound) : ZO_OK;
+}
+
+zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *def,
+                           const zo_trainer *trainer)
+{
+    bool fresh;
+    zo_status status = name_files(r, ctx, def, trainer);
+    if (status) return status;
+    if (!there(r->config))
+        return zo_fail(ctx, ZO_NOT_FOUND, "%s: holds no run: config.json is not there", def->out);
+    status = open_journal(r, &fresh);
+    if (!status) status = zo_journal_survey(&r->journal, &r->survey);
+    if (status) return status;
+    sweep(r);
+    if (!r->survey.recipe.size) return begin(r, def, trainer); /* nothing was done yet */
+    status = check_end(r);
+    if (!status) status = check_same(r, def, trainer);
+    if (!status) status = take_up_lines(r);
+    return status;
+}
+
+/* Whether the first network was given and is not at hand now. */
+static zo_status check_first(const zo_record *r, const zo_train_def *def)
+{
+    json_t *began = r->survey.recipe.size ? zo_recipe_read(r->ctx, r->out, r->survey.recipe.data,
+                                                           r->survey.recipe.size)
+                                          : NULL;
+    const char *init = json_string_value(json_object_get(began, "init"));
+    bool other = init && (!def->init || zo_recipe_hex(init) != zo_recipe_numbers(def->init));
+    json_decref(began);
+    if (!other) return ZO_OK;
+    return zo_fail(
+        r->ctx, ZO_FORMAT,
+        "%s: its saved states are missing or damaged, and it began with another network: "
+        "begin a new run with --init",
+        r->out);
+}
+
+zo_status zo_record_state(const zo_record *r, const zo_train_def *def, zo_course *course,
+                          zo_net *kept, zo_trainer *trainer)
+{
+    bool any = *r->forced != 0;
+    zo_status status =
+        zo_checkpoint_load(r->checkpoint, trainer->definition, any, course, kept, trainer);
+    if (!status || status == ZO_NO_MEMORY) return status;
+    if (status != ZO_NOT_FOUND)
+        zo_log(r->ctx, ZO_LOG_WARNING, "%s; an earlier state is used", zo_last_error(r->ctx));
+    status = zo_checkpoint_load(r->previous, trainer->definition, any, course, kept, trainer);
+    if (!status || status == ZO_NO_MEMORY) return status;
+    return check_first(r, def);
 }
 
 /* Takes the object over. */
 static zo_status add_line(zo_record *r, json_t *object, bool failed)
 {
     zo_buffer line;
-    zo_status status = text_of(r, object, failed, JSON_COMPACT, &line);
-    if (!status) status = zo_lines_add(r->ctx, r->metrics, r->fd, line.data, line.size);
+    zo_status status =
+        zo_config_text(r->ctx, object, failed, JSON_COMPACT | JSON_REAL_PRECISION(12), &line);
+    if (!status)
+        zo_append_add(&r->lines, line.data, line.size); /* beyond its room a line is lost */
+    if (!status) status = zo_append_push(&r->lines);
     zo_buffer_free(&line);
     return status;
 }
 
+static zo_status add_resumed(zo_record *r, const zo_course *course)
+{
+    bool failed = false;
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), &failed);
+    zo_json_set(o, "event", json_string("resumed"), &failed);
+    zo_json_set(o, "step", json_integer(course->step), &failed);
+    zo_json_set(o, "seconds", zo_json_real(course->seconds), &failed);
+    zo_json_set(o, "version", json_string(ZO_VERSION_STRING), &failed);
+    zo_json_set(o, "kernels", json_string(zo_context_kernels(r->ctx)), &failed);
+    zo_json_set(o, "threads", json_integer(zo_context_threads(r->ctx)), &failed);
+    if (*r->forced) zo_json_set(o, "forced", json_string(r->forced), &failed);
+    return add_line(r, o, failed);
+}
+
+zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *trainer,
+                       const zo_course *course)
+{
+    if (!r->ctx || r->live) return ZO_OK;
+    zo_status status = zo_journal_turn(&r->journal);
+    note(r, JOURNAL, status);
+    if (r->survey.named < course->step) zo_journal_add_gap(&r->journal, course->step + 1);
+    status = add_recipe(r, ZO_ENTRY_RESUME, def, trainer, *r->forced ? r->forced : NULL);
+    if (status) return status;
+    r->live = true;
+    note(r, JOURNAL, zo_journal_push(&r->journal));
+    note(r, METRICS, add_resumed(r, course));
+    return ZO_OK;
+}
+
+/* ---- while it runs ---- */
+
+void zo_record_step(zo_record *r, int64_t step, double progress, double seconds)
+{
+    if (!r->ctx || !r->live) return;
+    zo_journal_add_step(&r->journal, step, progress, seconds);
+    note(r, JOURNAL, zo_journal_push(&r->journal));
+}
+
+/* Goes to the file with the next step: until then the step can be taken again instead. */
+void zo_record_losses(zo_record *r, int64_t step, const zo_trainer *trainer)
+{
+    if (!r->ctx || !r->live || !r->losses) return;
+    zo_journal_add_losses(&r->journal, step, r->losses, zo_trainer_losses(trainer, r->losses));
+}
+
+void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy)
+{
+    if (!r->ctx || !r->live) return;
+    zo_journal_add_look(&r->journal, type, step, loss, accuracy);
+}
+
+bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
+                          const zo_trainer *trainer)
+{
+    if (!r->ctx) return false;
+    if (r->live) note(r, JOURNAL, zo_journal_sync(&r->journal));
+    note(r, METRICS, zo_append_sync(&r->lines));
+    zo_status status =
+        zo_checkpoint_save(r->checkpoint, r->previous, trainer->definition, course, kept, trainer);
+    note(r, STATE, status);
+    return !status;
+}
+
 void zo_record_report(zo_record *r, const zo_report *p)
 {
-    if (r->fd < 0 || r->failed) return;
+    if (!r->ctx || p->step <= r->reported) return;
     bool failed = false;
     json_t *o = json_object();
     zo_json_set(o, "schema", json_integer(1), &failed);
@@ -158,18 +343,17 @@ void zo_record_report(zo_record *r, const zo_report *p)
     zo_json_set(o, "validation_loss", zo_json_real(p->validation_loss), &failed);
     zo_json_set(o, "validation_accuracy", zo_json_real(p->validation_accuracy), &failed);
     zo_json_set(o, "dropped", json_integer(p->dropped), &failed);
-    if (!add_line(r, o, failed)) return;
-    r->failed = true;
-    zo_log(r->ctx, ZO_LOG_WARNING, "%s; training goes on without it", zo_last_error(r->ctx));
+    r->reported = p->step;
+    note(r, METRICS, add_line(r, o, failed));
 }
 
-static json_t *result_of(const char *state, const zo_train_result *v, const zo_net *net,
-                         bool *failed)
+static json_t *result_of(zo_end end, const zo_train_result *v, const zo_net *net, bool *failed)
 {
+    static const char *const state[] = {"done", "stopped", "diverged"};
     json_t *o = json_object();
     zo_json_set(o, "schema", json_integer(1), failed);
     zo_json_set(o, "event", json_string("result"), failed);
-    zo_json_set(o, "state", json_string(state), failed);
+    zo_json_set(o, "state", json_string(state[end]), failed);
     zo_json_set(o, "method", json_string(v->trainer), failed);
     zo_json_set(o, "estimator", json_string(v->estimator), failed);
     zo_json_set(o, "rule", json_string(v->rule), failed);
@@ -178,6 +362,8 @@ static json_t *result_of(const char *state, const zo_train_result *v, const zo_n
     zo_json_set(o, "uses", json_string(zo_uses_text(v->uses)), failed);
     zo_json_set(o, "steps", json_integer(v->steps), failed);
     zo_json_set(o, "dropped", json_integer(v->dropped), failed);
+    zo_json_set(o, "resumed", json_integer(v->resumed), failed);
+    zo_json_set(o, "memory", json_integer(v->memory), failed);
     const struct {
         const char *key;
         double value;
@@ -199,25 +385,34 @@ static json_t *result_of(const char *state, const zo_train_result *v, const zo_n
     return o;
 }
 
-zo_status zo_record_close(zo_record *r, const char *state, const zo_train_result *result,
-                          const zo_net *net)
+/* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
+zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result, const zo_net *net)
 {
-    if (!r->model) return ZO_OK;
+    if (!r->ctx) return ZO_OK;
     zo_status status = zo_net_save(net, r->model);
     bool failed = false;
-    json_t *o = result_of(state, result, net, &failed);
+    json_t *o = result_of(end, result, net, &failed);
     zo_status line = add_line(r, o, failed);
+    if (!line) line = zo_append_sync(&r->lines);
     if (!status) status = line;
-    line = zo_lines_close(r->ctx, r->metrics, r->fd);
-    r->fd = -1;
-    return status ? status : line;
+    if (!status) {
+        zo_journal_add_end(&r->journal, result->steps, end);
+        status = zo_journal_sync(&r->journal);
+    }
+    if (!status && end == ZO_END_DONE) {
+        unlink(r->checkpoint);
+        unlink(r->previous);
+    }
+    return status;
 }
 
 void zo_record_fini(zo_record *r)
 {
     if (!r->ctx) return;
-    if (r->fd >= 0) close(r->fd);
-    zo_free(r->ctx, r->config);
-    zo_free(r->ctx, r->metrics);
-    zo_free(r->ctx, r->model);
+    zo_append_close(&r->lines);
+    zo_journal_close(&r->journal);
+    zo_buffer_free(&r->survey.recipe);
+    char *all[] = {r->config, r->metrics, r->model, r->checkpoint, r->previous};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(r->ctx, all[i]);
+    zo_free(r->ctx, r->losses);
 }

@@ -287,6 +287,21 @@ zo_status zo_task_from_data(zo_context *ctx, const zo_data_def *def, zo_task **o
     return status;
 }
 
+zo_status zo_task_hollow(zo_context *ctx, int inputs, int outputs, int classes, int64_t n,
+                         zo_task **out)
+{
+    zo_task *task = *out = zo_alloc_zero(ctx, 1, sizeof *task);
+    if (!task) return ZO_NO_MEMORY;
+    *task = (zo_task){.ctx = ctx, .inputs = inputs, .outputs = outputs, .classes = classes};
+    task->stride = (inputs + 15) / 16 * 16;
+    task->part[ZO_TRAIN].n = n;
+    task->name = zo_strdup(ctx, "hollow");
+    if (task->name) return ZO_OK;
+    zo_task_destroy(task);
+    *out = NULL;
+    return ZO_NO_MEMORY;
+}
+
 void zo_task_destroy(zo_task *task)
 {
     if (!task) return;

@@ -105,6 +105,10 @@ zo_status zo_task_build(zo_context *ctx, const char *name, uint64_t seed, double
 zo_status zo_task_split(zo_context *ctx, const char *name, uint64_t seed, double validation,
                         bool standardise, zo_raw *raw, zo_task **out);
 
+/* A task of that shape, said to have n training examples but without data, for trainers that take their steps from a journal. */
+zo_status zo_task_hollow(zo_context *ctx, int inputs, int outputs, int classes, int64_t n,
+                         zo_task **out);
+
 /* Frees everything raw holds and empties it. */
 void zo_raw_free(const zo_context *ctx, zo_raw *raw);
 

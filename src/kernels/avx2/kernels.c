@@ -9,6 +9,7 @@
 #include "kernels/shared/math.h"
 #include "kernels/shared/elementwise.h"
 #include "kernels/shared/losses.h"
+#include "kernels/shared/noise.h"
 #include "kernels/shared/panels.h"
 
 static bool available(void)

@@ -125,4 +125,65 @@ LANES void v_transpose(v16 r[16])
         r[i + 8] = (v16){q[1][i], q[3][i]};
     }
 }
+
+typedef struct w16 {
+    __m256i a, b;
+} w16;
+
+LANES w16 w_set(uint32_t x)
+{
+    return (w16){_mm256_set1_epi32((int32_t)x), _mm256_set1_epi32((int32_t)x)};
+}
+LANES w16 w_count(uint32_t first)
+{
+    __m256i from = _mm256_set1_epi32((int32_t)first), eight = _mm256_set1_epi32(8);
+    __m256i a = _mm256_add_epi32(from, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return (w16){a, _mm256_add_epi32(a, eight)};
+}
+LANES w16 w_xor(w16 x, w16 y)
+{
+    return (w16){_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)};
+}
+LANES w16 w_and(w16 x, uint32_t y)
+{
+    __m256i mask = _mm256_set1_epi32((int32_t)y);
+    return (w16){_mm256_and_si256(x.a, mask), _mm256_and_si256(x.b, mask)};
+}
+LANES w16 w_shift_right(w16 x, const int by)
+{
+    return (w16){_mm256_srli_epi32(x.a, by), _mm256_srli_epi32(x.b, by)};
+}
+/* Products of the even and of the odd lanes, put together again. */
+LANES __m256i mul_half(__m256i x, __m256i y, __m256i *high)
+{
+    __m256i even = _mm256_mul_epu32(x, y), odd = _mm256_mul_epu32(_mm256_srli_epi64(x, 32), y);
+    *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
+    return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+}
+LANES w16 w_mul(w16 x, uint32_t y, w16 *high)
+{
+    __m256i factor = _mm256_set1_epi32((int32_t)y);
+    w16 low;
+    low.a = mul_half(x.a, factor, &high->a);
+    low.b = mul_half(x.b, factor, &high->b);
+    return low;
+}
+LANES v16 w_float(w16 x) { return (v16){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+LANES v16 w_bits(w16 x) { return (v16){_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
+LANES void store4_half(float *p, __m256 a, __m256 b, __m256 c, __m256 d)
+{
+    __m256 ab = _mm256_unpacklo_ps(a, b), cd = _mm256_unpacklo_ps(c, d); /* lanes 0 1 4 5 */
+    __m256 xy = _mm256_unpackhi_ps(a, b), zw = _mm256_unpackhi_ps(c, d); /* lanes 2 3 6 7 */
+    __m256 t0 = _mm256_shuffle_ps(ab, cd, 0x44), t1 = _mm256_shuffle_ps(ab, cd, 0xee),
+           t2 = _mm256_shuffle_ps(xy, zw, 0x44), t3 = _mm256_shuffle_ps(xy, zw, 0xee);
+    _mm256_storeu_ps(p, _mm256_permute2f128_ps(t0, t1, 0x20));
+    _mm256_storeu_ps(p + 8, _mm256_permute2f128_ps(t2, t3, 0x20));
+    _mm256_storeu_ps(p + 16, _mm256_permute2f128_ps(t0, t1, 0x31));
+    _mm256_storeu_ps(p + 24, _mm256_permute2f128_ps(t2, t3, 0x31));
+}
+LANES void v_store4(float *p, v16 a, v16 b, v16 c, v16 d)
+{
+    store4_half(p, a.a, b.a, c.a, d.a);
+    store4_half(p + 32, a.b, b.b, c.b, d.b);
+}
 #endif

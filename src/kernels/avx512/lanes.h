@@ -80,4 +80,40 @@ LANES void v_transpose(v16 r[16])
         r[12 + c] = _mm512_shuffle_f32x4(z, w, 0xdd);
     }
 }
+
+typedef __m512i w16;
+
+LANES w16 w_set(uint32_t x) { return _mm512_set1_epi32((int32_t)x); }
+LANES w16 w_count(uint32_t first)
+{
+    return _mm512_add_epi32(
+        w_set(first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+}
+LANES w16 w_xor(w16 x, w16 y) { return _mm512_xor_si512(x, y); }
+LANES w16 w_and(w16 x, uint32_t y) { return _mm512_and_si512(x, w_set(y)); }
+LANES w16 w_shift_right(w16 x, const int by) { return _mm512_srli_epi32(x, (unsigned)by); }
+/* Products of the even and of the odd lanes, put together again. */
+LANES w16 w_mul(w16 x, uint32_t y, w16 *high)
+{
+    __m512i factor = w_set(y), even = _mm512_mul_epu32(x, factor),
+            odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), factor);
+    *high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+}
+LANES v16 w_float(w16 x) { return _mm512_cvtepi32_ps(x); }
+LANES v16 w_bits(w16 x) { return _mm512_castsi512_ps(x); }
+LANES void v_store4(float *p, v16 a, v16 b, v16 c, v16 d)
+{
+    v16 ab = _mm512_unpacklo_ps(a, b), cd = _mm512_unpacklo_ps(c, d), xy = _mm512_unpackhi_ps(a, b),
+        zw = _mm512_unpackhi_ps(c, d);
+    /* tj: 128-bit block g holds the four of lane 4g + j */
+    v16 t0 = _mm512_shuffle_ps(ab, cd, 0x44), t1 = _mm512_shuffle_ps(ab, cd, 0xee),
+        t2 = _mm512_shuffle_ps(xy, zw, 0x44), t3 = _mm512_shuffle_ps(xy, zw, 0xee);
+    v16 u0 = _mm512_shuffle_f32x4(t0, t1, 0x44), u1 = _mm512_shuffle_f32x4(t2, t3, 0x44),
+        u2 = _mm512_shuffle_f32x4(t0, t1, 0xee), u3 = _mm512_shuffle_f32x4(t2, t3, 0xee);
+    v_store(p, _mm512_shuffle_f32x4(u0, u1, 0x88));
+    v_store(p + 16, _mm512_shuffle_f32x4(u0, u1, 0xdd));
+    v_store(p + 32, _mm512_shuffle_f32x4(u2, u3, 0x88));
+    v_store(p + 48, _mm512_shuffle_f32x4(u2, u3, 0xdd));
+}
 #endif

@@ -151,4 +151,72 @@ LANES void v_transpose(v16 r[16])
         }
     }
 }
+
+/* Sixteen words of 32 bits, for random numbers. */
+typedef struct w16 {
+    uint32_t x[16];
+} w16;
+
+LANES w16 w_set(uint32_t a)
+{
+    w16 r;
+    EACH_LANE r.x[i] = a;
+    return r;
+}
+/* first, first + 1, ... */
+LANES w16 w_count(uint32_t first)
+{
+    w16 r;
+    EACH_LANE r.x[i] = first + (uint32_t)i;
+    return r;
+}
+LANES w16 w_xor(w16 a, w16 b)
+{
+    EACH_LANE a.x[i] ^= b.x[i];
+    return a;
+}
+LANES w16 w_and(w16 a, uint32_t b)
+{
+    EACH_LANE a.x[i] &= b;
+    return a;
+}
+LANES w16 w_shift_right(w16 a, const int by)
+{
+    EACH_LANE a.x[i] >>= by;
+    return a;
+}
+/* the two halves of the product of 64 bits */
+LANES w16 w_mul(w16 a, uint32_t b, w16 *high)
+{
+    EACH_LANE
+    {
+        uint64_t product = (uint64_t)a.x[i] * b;
+        a.x[i] = (uint32_t)product;
+        high->x[i] = (uint32_t)(product >> 32);
+    }
+    return a;
+}
+/* of words below 2^24: exact */
+LANES v16 w_float(w16 a)
+{
+    v16 r;
+    EACH_LANE r.x[i] = (float)(int32_t)a.x[i];
+    return r;
+}
+/* the same bits */
+LANES v16 w_bits(w16 a)
+{
+    v16 r;
+    memcpy(r.x, a.x, sizeof r.x);
+    return r;
+}
+/* p[4 i + 0 .. 3] = a, b, c, d of lane i */
+LANES void v_store4(float *p, v16 a, v16 b, v16 c, v16 d)
+{
+    EACH_LANE
+    {
+        const float four[4] = {a.x[i], b.x[i], c.x[i], d.x[i]};
+        memcpy(p + 4 * i, four, sizeof four);
+    }
+}
 #endif

@@ -22,5 +22,7 @@ const zo_kernels SET = {
     .adam = adam,
     .add_signs = add_signs,
     .add_scaled = add_scaled,
+    .blocks = blocks,
+    .normal = normal,
     .spin = spin,
 };

@@ -1,0 +1,294 @@
+#include "run/loop.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define ASSESS_COST                                                                                \
+    30 /* training between two looks at the validation part, in passes over it: 3 % of the time */
+#define ASSESS_STEPS 10 /* and at least so many steps, */
+#define ASSESS_SHARE                                                                               \
+    100 /* and at least this fraction of what was done so far, so that reports stay few */
+#define REPORT_SECONDS 0.1
+#define SAVE_SECONDS 2 /* least time between two saved states, */
+#define SAVE_SHARE 100 /* and at least so many times what saving one takes: 1 % */
+
+double zo_loop_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double zo_loop_seconds(const zo_loop *l)
+{
+    return l->journal ? l->course.seconds : zo_loop_clock() - l->training;
+}
+
+/* Share of the budget spent, before the next step. */
+static double progress_of(const zo_loop *l)
+{
+    const zo_train_def *d = l->def;
+    const zo_course *c = &l->course;
+    bool none = d->seconds == 0 && d->epochs == 0 && d->forwards == 0;
+    double seconds = none ? 60 : d->seconds, p = 0, share;
+    if (seconds > 0 && (share = zo_loop_seconds(l) / seconds) > p) p = share;
+    if (d->epochs > 0 && (share = c->examples / (double)l->task->part[ZO_TRAIN].n / d->epochs) > p)
+        p = share;
+    if (d->forwards > 0 && (share = c->cost / zo_net_cost(l->kept) / d->forwards) > p) p = share;
+    return p < 1 ? p : 1;
+}
+
+/* ---- reports ---- */
+
+static void fill_report(zo_loop *l)
+{
+    const zo_course *c = &l->course;
+    zo_report *p = &l->report;
+    double t = zo_loop_clock(), interval = t - l->interval_start, cost = zo_net_cost(l->kept);
+    p->step = c->step;
+    p->dropped = c->dropped;
+    p->progress = progress_of(l);
+    p->seconds = zo_loop_seconds(l);
+    p->seconds_left = p->progress > 0 ? p->seconds * (1 - p->progress) / p->progress : NAN;
+    p->epochs = c->examples / (double)l->task->part[ZO_TRAIN].n;
+    p->train_loss = c->since ? c->loss_sum / (double)c->since : NAN;
+    p->validation_loss = c->look_loss;
+    p->validation_accuracy = c->look_accuracy;
+    p->forwards = c->cost / cost;
+    p->forwards_per_second = interval > 0 ? (c->cost - l->interval_cost) / cost / interval : NAN;
+}
+
+static void tell(zo_loop *l)
+{
+    if (l->def->report) l->def->report(l->def->report_user, &l->report);
+    l->reported = zo_loop_clock();
+}
+
+/* ---- looking at validation ---- */
+
+void zo_loop_consider(zo_loop *l, double loss, double accuracy)
+{
+    const zo_net *net = zo_trainer_net(l->trainer);
+    zo_course *c = &l->course;
+    bool by_accuracy = l->task->classes > 0 && !l->user_loss;
+    bool better = loss <= c->best_loss || !isfinite(c->best_loss);
+    if (by_accuracy) better = accuracy > c->best || (accuracy == c->best && better);
+    c->sound = isfinite(loss);
+    c->look_loss = loss;
+    c->look_accuracy = accuracy;
+    if (c->any && !(better && c->sound)) return;
+    memcpy(l->kept->params, net->params, net->arena * sizeof(float));
+    c->kept = c->step;
+    c->best = accuracy;
+    c->best_loss = loss;
+    c->any = true;
+}
+
+/* A look's figures are known: keeps the network if it is the best so far, and reports. */
+static void look(zo_loop *l, double loss, double accuracy)
+{
+    zo_course *c = &l->course;
+    zo_loop_consider(l, loss, accuracy);
+    fill_report(l);
+    if (l->record) zo_record_report(l->record, &l->report);
+    if (c->since) c->train_loss = l->report.train_loss;
+    if (l->def->target > 0 && accuracy >= l->def->target && !c->reached) {
+        c->reached = true;
+        c->seconds_target = zo_loop_seconds(l);
+    }
+    tell(l);
+    c->assessed_cost = c->cost;
+    c->assessed = c->step;
+    c->loss_sum = 0;
+    c->since = 0;
+    l->interval_start = zo_loop_clock();
+    l->interval_cost = c->cost;
+}
+
+static void assess(zo_loop *l, zo_entry_type type)
+{
+    double loss, accuracy;
+    zo_assess(&l->assessor, zo_trainer_net(l->trainer), ZO_VALIDATION, &loss, &accuracy);
+    if (l->record) zo_record_look(l->record, type, l->course.step, loss, accuracy);
+    look(l, loss, accuracy);
+}
+
+void zo_loop_last_look(zo_loop *l)
+{
+    if (l->course.step > l->course.assessed) assess(l, ZO_ENTRY_LAST_LOOK);
+}
+
+static bool look_due(const zo_loop *l)
+{
+    const zo_course *c = &l->course;
+    double since = c->cost - c->assessed_cost;
+    double validation = (double)l->task->part[ZO_VALIDATION].n * zo_net_cost(l->kept);
+    if (!c->any) return true;
+    return c->step - c->assessed >= ASSESS_STEPS && since >= ASSESS_COST * validation &&
+           since >= c->cost / ASSESS_SHARE;
+}
+
+/* ---- from the journal to live ---- */
+
+static bool entry_is(const zo_loop *l, zo_entry_type type, int64_t step)
+{
+    return l->journal && l->journal->entry.type == type && l->journal->entry.step == step;
+}
+
+/* Goes past entries that are no part of the course, or that the state already holds. */
+static zo_status skip(zo_loop *l)
+{
+    zo_status status = ZO_OK;
+    while (!status && l->journal) {
+        const zo_entry *e = &l->journal->entry;
+        bool course =
+            e->type == ZO_ENTRY_STEP || e->type == ZO_ENTRY_LOSSES || e->type == ZO_ENTRY_LOOK;
+        bool held =
+            course &&
+            (e->step < l->course.step || (e->step == l->course.step && e->type != ZO_ENTRY_LOOK) ||
+             (e->step == l->course.step && l->course.any && e->step == l->course.assessed));
+        bool passable = e->type == ZO_ENTRY_GAP && e->step <= l->course.step + 1;
+        if (!e->type || (course && !held) || (e->type == ZO_ENTRY_GAP && !passable)) break;
+        status = zo_journal_take(l->journal);
+    }
+    return status;
+}
+
+zo_status zo_loop_go_live(zo_loop *l)
+{
+    if (l->live) return ZO_OK;
+    l->live = true;
+    l->journal = NULL;
+    l->training = zo_loop_clock() - l->course.seconds;
+    if (l->again) l->saved = -INFINITY; /* at once: whoever is killed again and again must get on */
+    return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course) : ZO_OK;
+}
+
+/* A look that the journal knows, or one that is due. */
+static zo_status look_now(zo_loop *l)
+{
+    zo_status status = skip(l);
+    if (status) return status;
+    if (entry_is(l, ZO_ENTRY_LOOK, l->course.step)) {
+        look(l, l->journal->entry.a, l->journal->entry.b);
+        return zo_journal_take(l->journal);
+    }
+    if (l->only_journal || !look_due(l)) return ZO_OK;
+    status = zo_loop_go_live(l);
+    if (!status) assess(l, ZO_ENTRY_LOOK);
+    return status;
+}
+
+/* ---- steps ---- */
+
+static void count(zo_loop *l, const zo_step_info *step)
+{
+    zo_course *c = &l->course;
+    c->step = step->step;
+    c->dropped += step->dropped;
+    c->cost += step->cost;
+    c->examples += (double)step->examples;
+    c->loss_sum += step->loss;
+    c->since++;
+}
+
+static zo_status step_live(zo_loop *l, double progress)
+{
+    zo_step_info step;
+    l->progress = progress;
+    if (l->record) zo_record_step(l->record, l->course.step + 1, progress, zo_loop_seconds(l));
+    zo_status status = zo_trainer_step(l->trainer, progress, &step);
+    if (status) return status;
+    if (l->record) zo_record_losses(l->record, step.step, l->trainer);
+    count(l, &step);
+    return ZO_OK;
+}
+
+/* The journal names the next step; its losses may follow. Without them, if they would, the journal was cut off here. */
+static zo_status step_again(zo_loop *l)
+{
+    zo_step_info step;
+    double progress = l->journal->entry.a;
+    l->progress = progress;
+    l->course.seconds = l->journal->entry.b;
+    if (zo_cancelled(l->ctx)) return zo_fail(l->ctx, ZO_CANCELLED, "stopped on request");
+    zo_status status = zo_journal_take(l->journal);
+    if (!status) status = skip(l); /* who resumed a run in the middle of a step */
+    if (status) return status;
+    const zo_entry *e = &l->journal->entry;
+    bool losses = entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1);
+    if (losses && zo_trainer_numbers(l->trainer)) {
+        status = zo_trainer_replay(l->trainer, progress, e->value, e->values, &step);
+        l->from_losses++;
+    } else if (zo_trainer_numbers(l->trainer) && !l->only_journal) {
+        status = zo_loop_go_live(l);
+        if (!status) status = zo_trainer_step(l->trainer, progress, &step);
+        if (!status && l->record) zo_record_losses(l->record, step.step, l->trainer);
+    } else {
+        status = zo_trainer_step(l->trainer, progress, &step);
+    }
+    if (!status) count(l, &step);
+    l->again++;
+    return status;
+}
+
+static zo_status diverged(const zo_loop *l)
+{
+    return zo_fail(l->ctx, ZO_DIVERGED,
+                   "no loss on the validation part is finite any more; try a smaller lr");
+}
+
+/* ---- saved states ---- */
+
+static void save_if_due(zo_loop *l)
+{
+    if (!l->record || !l->record->ctx) return;
+    bool asked = atomic_exchange(&l->ctx->checkpoint, false);
+    double before = zo_loop_clock(), every = l->def->checkpoint;
+    if (!(every > 0)) every = fmax(SAVE_SECONDS, SAVE_SHARE * l->saving);
+    if (!asked && before - l->saved < every) return;
+    l->course.seconds = zo_loop_seconds(l);
+    bool fine = zo_record_state_save(l->record, &l->course, l->kept, l->trainer);
+    l->saved = zo_loop_clock();
+    l->saving = l->saved - before;
+    if (asked && fine)
+        zo_log(l->ctx, ZO_LOG_INFO, "state saved after step %lld", (long long)l->course.step);
+}
+
+/* One turn: *ended when the budget is spent, the target reached, the journal to follow at its end. */
+static zo_status turn(zo_loop *l, bool *ended)
+{
+    zo_status status = look_now(l);
+    if (status) return status;
+    *ended =
+        l->course.reached || !l->course.sound || (l->only_journal && l->course.step >= l->steps);
+    if (*ended) return ZO_OK;
+    save_if_due(l);
+    status = skip(l);
+    if (!status && entry_is(l, ZO_ENTRY_STEP, l->course.step + 1)) {
+        status = step_again(l);
+    } else if (!status && l->only_journal) {
+        *ended = true;
+    } else if (!status) {
+        status = zo_loop_go_live(l);
+        double progress = progress_of(l);
+        *ended = progress >= 1;
+        if (!status && !*ended) status = step_live(l, progress);
+    }
+    if (zo_loop_clock() - l->reported <= REPORT_SECONDS || status || *ended || look_due(l))
+        return status;
+    fill_report(l);
+    tell(l);
+    return ZO_OK;
+}
+
+zo_status zo_loop_run(zo_loop *l)
+{
+    bool ended = false;
+    l->saved = l->interval_start = l->reported = zo_loop_clock();
+    l->interval_cost = l->course.cost;
+    zo_status status = l->journal || l->only_journal ? ZO_OK : zo_loop_go_live(l);
+    while (!status && !ended) status = turn(l, &ended);
+    return status || l->course.sound || l->only_journal ? status : diverged(l);
+}

@@ -1,0 +1,52 @@
+/* The loop that drives a trainer: takes steps and looks at validation, first as the journal says, then live. Time becomes progress here and nowhere
+ * else.
+ */
+#ifndef ZO_RUN_LOOP_H
+#define ZO_RUN_LOOP_H
+
+#include "run/assess.h"
+#include "run/record.h"
+
+typedef struct zo_loop {
+    zo_context *ctx;
+    const zo_train_def *def; /* budget, target, report, loss; its task is that of the trainer */
+    const zo_task *task;
+    bool user_loss; /* the best network is the one of least loss, not of most accuracy */
+    zo_trainer *trainer;
+    zo_net *kept; /* best on validation so far */
+    zo_course course;
+    double progress;      /* of the last step */
+    zo_assessor assessor; /* not needed where nothing is evaluated */
+    zo_record *record;    /* NULL: none */
+    zo_journal *journal;  /* being read; NULL once live */
+    bool live;
+    bool only_journal; /* takes just `steps` steps, all from the journal */
+    int64_t steps;
+    int64_t again;         /* steps taken again; */
+    int64_t from_losses;  /* of these, from journaled losses */
+    double training;      /* clock when training would have begun, had it been live all the time */
+    double saved, saving; /* clock of the last saved state; how long that took */
+    zo_report report;
+    double interval_start, interval_cost,
+        reported; /* since the last look; clock of the last report */
+} zo_loop;
+
+/* Seconds of a clock that only moves forward. */
+double zo_loop_clock(void);
+
+/* Until the budget is spent, the target is reached, or something ends it: CANCELLED, DIVERGED, or an error of a step. */
+zo_status zo_loop_run(zo_loop *l);
+
+/* Leaves the journal, dropping what it still holds, and goes on live. Nothing to do if it is live already. */
+zo_status zo_loop_go_live(zo_loop *l);
+
+/* What follows the last step: a last look, which is no part of the course. */
+void zo_loop_last_look(zo_loop *l);
+
+/* Keeps the present network if these validation figures are the best so far. */
+void zo_loop_consider(zo_loop *l, double loss, double accuracy);
+
+/* Seconds of training so far. */
+double zo_loop_seconds(const zo_loop *l);
+
+#endif

@@ -1,0 +1,233 @@
+/* What the tests of resumed runs share: runs that are stopped or killed at any parallel call, and what must be the same afterwards.
+ *
+ * A run is killed by copying its directory in the middle of a step: the copy is what a killed process leaves behind.
+ */
+#ifndef ZO_TESTS_RESUME_SUPPORT_H
+#define ZO_TESTS_RESUME_SUPPORT_H
+
+#include "contract_support.h"
+
+/* A run to be disturbed. */
+typedef struct course {
+    trial t;
+    bool init;  /* starts from a network of its own */
+    bool jumps; /* of the trial's loss */
+    bool resume, force;
+    double epochs, forwards, seconds, target, checkpoint;
+    uint64_t seed;
+    const char *data; /* "n=..." of the task; NULL: n=130 */
+} course;
+
+static inline course course_of(const trial *t)
+{
+    course c = {.t = *t, .epochs = 9, .seed = 11};
+    for (int i = 0; i < 3; i++) {
+        if (!strncmp(c.t.setting[i], "batch=", 6)) put_setting(&c.t, i, "batch", "16");
+    }
+    if (!c.t.task) c.t.task = c.t.regression ? "plane" : "spirals";
+    return c;
+}
+
+/* A folder in memory if there is one: what a disk takes for each fsync is not what is tested here. */
+static inline char *make_quick_folder(void)
+{
+    if (!access("/dev/shm", W_OK | X_OK)) setenv("TMPDIR", "/dev/shm", 0);
+    return make_folder();
+}
+
+/* "parent/name-N", which is not there yet. */
+enum { ROOM = 300 };
+static inline const char *fresh_in(const char *parent, char path[ROOM], const char *name)
+{
+    static int turn;
+    assert_true(snprintf(path, ROOM, "%s/%s-%d", parent, name, turn++) < ROOM);
+    return path;
+}
+
+/* Removes a run; `path` stays the caller's. */
+static inline void wipe(const char *path) { nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+
+/* A context of one worker that counts its parallel calls, and is disturbed at some of them. */
+typedef struct host {
+    zo_context *ctx;
+    long calls;
+    long save_at, kill_at, stop_at; /* 0: never */
+    const char *run, *copy;         /* what a kill copies, and where to */
+} host;
+
+/* Nothing where there is no such folder yet. */
+static inline void copy_folder(const char *from, const char *to)
+{
+    DIR *dir = opendir(from);
+    if (!dir) return;
+    assert_int_equal(mkdir(to, 0777), 0);
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (e->d_name[0] == '.') continue;
+        size_t size;
+        char *bytes = get_file(in_folder(from, e->d_name), &size);
+        put_file(in_folder(to, e->d_name), bytes, size);
+        free(bytes);
+    }
+    closedir(dir);
+}
+
+static inline void run_items(void *user, int64_t n, zo_work_fn fn, void *arg)
+{
+    host *h = user;
+    h->calls++;
+    if (h->calls == h->save_at) zo_checkpoint(h->ctx);
+    if (h->calls == h->kill_at) copy_folder(h->run, h->copy);
+    if (h->calls == h->stop_at) zo_cancel(h->ctx);
+    for (int64_t i = 0; i < n; i++) fn(arg, i, 0);
+}
+
+/* Where the host lies must not change while its context lives. */
+static inline zo_context *hosted(host *h, const char *kernels)
+{
+    zo_context_def def = zo_context_default_def();
+    *h = (host){0};
+    def.executor = (zo_executor){run_items, 1, h};
+    def.kernels = kernels;
+    assert_int_equal(zo_context_create(&def, &h->ctx), ZO_OK);
+    return h->ctx;
+}
+
+/* What a run came to. */
+typedef struct outcome {
+    zo_train_result r;
+    float *params;
+    size_t n;
+} outcome;
+
+/* The definition of a course in a context: its task, and its first network if it has one of its own, are the caller's to destroy. */
+static inline zo_train_def plan(zo_context *where, course *c, const char *out, zo_task **task,
+                                zo_net **init)
+{
+    static char spec[96];
+    zo_train_def def = zo_train_default_def();
+    *task = named_task(where, c->t.task, 5, SETTINGS(c->data ? c->data : "n=130"));
+    snprintf(spec, sizeof spec, "dense7 tanh dense%d", (*task)->outputs);
+    *init = c->init ? make_net(where, *task, spec, 99) : NULL;
+    def.task = *task;
+    def.init = *init;
+    def.net = spec;
+    def.method = c->t.method;
+    def.settings = settings_of(&c->t);
+    def.loss = c->t.loss;
+    def.loss_user = c->t.loss_user;
+    def.loss_jumps = c->jumps;
+    def.seed = c->seed;
+    def.epochs = c->epochs;
+    def.forwards = c->forwards;
+    def.seconds = c->seconds;
+    def.target = c->target;
+    def.checkpoint = c->checkpoint;
+    def.resume = c->resume;
+    def.force = c->force;
+    def.out = out;
+    return def;
+}
+
+/* Runs a course; o may be NULL. */
+static inline zo_status go(zo_context *where, const course *like, const char *out, outcome *o)
+{
+    course c = *like;
+    zo_task *task;
+    zo_net *init, *net;
+    zo_train_result r;
+    zo_train_def def = plan(where, &c, out, &task, &init);
+    zo_status status = zo_train(where, &def, &r, &net);
+    if (o) *o = (outcome){.r = r};
+    if (o && net) {
+        o->n = net->arena;
+        o->params = floats(net->arena);
+        memcpy(o->params, net->params, net->arena * sizeof *o->params);
+    }
+    zo_net_destroy(net);
+    zo_net_destroy(init);
+    zo_task_destroy(task);
+    return status;
+}
+
+static inline outcome go_as(zo_context *where, const course *c, const char *out, zo_status want)
+{
+    outcome o;
+    zo_status status = go(where, c, out, &o);
+    if (status != want)
+        fail_msg("%s: %s, not %s: %s", c->t.name, zo_status_name(status), zo_status_name(want),
+                 zo_last_error(where));
+    return o;
+}
+
+static inline outcome resume_as(zo_context *where, const course *like, const char *out,
+                                zo_status want)
+{
+    course c = *like;
+    c.resume = true;
+    return go_as(where, &c, out, want);
+}
+
+static inline int same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+/* All that does not come from a clock. */
+static inline void assert_same_outcome(const outcome *got, const outcome *want, const char *what)
+{
+    const zo_train_result *a = &got->r, *b = &want->r;
+    const struct {
+        const char *name;
+        double a, b;
+    } number[] = {
+        {"steps", (double)a->steps, (double)b->steps},
+        {"dropped", (double)a->dropped, (double)b->dropped},
+        {"cost", a->cost, b->cost},
+        {"forwards", a->forwards, b->forwards},
+        {"epochs", a->epochs, b->epochs},
+        {"train_loss", a->train_loss, b->train_loss},
+        {"validation_loss", a->validation_loss, b->validation_loss},
+        {"validation_accuracy", a->validation_accuracy, b->validation_accuracy},
+        {"test_loss", a->test_loss, b->test_loss},
+        {"test_accuracy", a->test_accuracy, b->test_accuracy},
+        {"parameters", (double)a->parameters, (double)b->parameters},
+        {"uses", a->uses, b->uses},
+    };
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
+        if (!same_number(number[i].a, number[i].b))
+            fail_msg("%s: %s is %.17g, not %.17g", what, number[i].name, number[i].a, number[i].b);
+    }
+    assert_string_equal(a->trainer, b->trainer);
+    assert_string_equal(a->estimator, b->estimator);
+    assert_string_equal(a->rule, b->rule);
+    assert_int_equal(got->n, want->n);
+    assert_same_floats(got->params, want->params, want->n, what);
+}
+
+/* What a course comes to if nothing disturbs it, and how many parallel calls that takes. */
+static inline outcome undisturbed(const course *c, long *calls)
+{
+    host h;
+    zo_context *where = hosted(&h, NULL);
+    outcome o = go_as(where, c, NULL, ZO_OK);
+    if (calls) *calls = h.calls;
+    zo_context_destroy(where);
+    return o;
+}
+
+/* Trains until the parallel call `at`, where the run is copied to `killed` (unless NULL), and then stopped. A state is saved at `save_at`. */
+static inline void interrupt(const course *c, const char *out, const char *kernels, long save_at,
+                             long at, const char *killed)
+{
+    host h;
+    zo_context *where = hosted(&h, kernels);
+    h.save_at = save_at;
+    h.stop_at = at;
+    h.kill_at = killed ? at : 0;
+    h.run = out;
+    h.copy = killed;
+    outcome o;
+    zo_status status = go(where, c, out, &o);
+    if (status != ZO_CANCELLED && status != ZO_OK) /* which it is after the last step */
+        fail_msg("%s: %s", c->t.name, zo_last_error(where));
+    free(o.params);
+    zo_context_destroy(where);
+}
+#endif

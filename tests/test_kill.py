@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+"""labels: plain
+
+Runs that are killed with SIGKILL at random moments and resumed end with the bits of undisturbed ones; and
+a run has one process at a time. long_kill.py is the same with 200 kills.
+"""
+
+import json
+import time
+import unittest
+
+import durable_kill
+import durable_support as durable
+import support
+
+KILLS = 16
+TIMED = ("weights", "nodes", "nodes-random", "backprop")
+LONG = durable.Case("a long run", ("spirals", "--epochs", "100000", "--threads", "1"))
+
+
+class Kill(unittest.TestCase):
+    def test_cost_bounded(self):
+        draw = durable.draw_for("kills")
+        everything = durable.cases(0.7)
+        chosen = draw.sample(everything, KILLS // 2)
+        references = dict(zip(chosen, durable.each(durable.reference, chosen)))
+        kernels, tally = durable.kernel_sets(), durable_kill.Tally()
+
+        def one(index):
+            case = chosen[index % len(chosen)]
+            durable_kill.cost_bounded(index, case, references[case], kernels, tally,
+                                      verify=index % 2 == 0)
+
+        durable.each(one, range(KILLS))
+        self.assertEqual(tally.kills, KILLS)
+
+    def test_time_bounded(self):
+        kernels = durable.kernel_sets()
+        cases = [c for c in durable.cases() if c.name in [f"{t}:adam" for t in TIMED]]
+        self.assertEqual(len(cases), len(TIMED))
+        durable.each(lambda i: durable_kill.time_bounded(i, cases[i], 1, kernels), range(len(cases)))
+
+
+class Lock(unittest.TestCase):
+    """A second process on the same run is refused, whichever command it is; the first goes on."""
+
+    def test_second_process(self):
+        with durable.Trial("lock") as t:
+            run = t.folder / "run"
+            with durable.running(t, LONG.train(run, "--checkpoint", "0.01"), run) as owner:
+                for words in (LONG.train(run), ["resume", run, "--quiet"],
+                              ["resume", run, "--quiet", "--force"]):
+                    text = t.refused(words)
+                    t.check("process" in text or "holds a run" in text, text)
+                before = len(durable.journal(run))
+                time.sleep(0.2)
+                t.check(owner.poll() is None, "the running command ended")
+                t.check(len(durable.journal(run)) > before, "the running command stands still")
+            self.resumed_at_once(t, run)
+
+    def resumed_at_once(self, t, run):
+        """The lock died with its owner."""
+        process = t.start(["resume", run, "--quiet", "--json"])
+        time.sleep(0.3)
+        t.check(process.poll() is None, "resume ended at once")
+        process.terminate()
+        done = t.wait(process)
+        t.check(done.returncode == 130, f"status {done.returncode}, not 130")
+        t.check(json.loads(done.stdout.splitlines()[-1])["resumed"] >= 1, done.stdout)
+
+    def test_two_at_once(self):
+        """Of several resumes that start together one goes on."""
+        case = durable.Case("two", ("spirals", "--epochs", "150", "--threads", "1"))
+        reference = durable.reference(case)
+        with durable.Trial("two at once") as t:
+            run = t.folder / "run"
+            t.check(t.kill(case.train(run, "--checkpoint", "0.01"), 0.3 * reference.seconds),
+                    "ended before the kill")
+            several = [t.start(["resume", run, "--quiet", "--json"]) for _ in range(4)]
+            done = [t.wait(p) for p in several]
+            resumed = [e for e in durable.journal(run) if e.type == durable.RESUME]
+            t.check(len(resumed) == 1, f"{len(resumed)} of four went on")
+            for other in done: # who came after the end shows the result
+                if other.returncode:
+                    t.check(other.returncode == 1, f"status {other.returncode}")
+                    t.one_line(other)
+            t.same(run, reference)
+
+
+if __name__ == "__main__":
+    support.main()
