@@ -2,12 +2,12 @@
 
 What was synced is there. Of what was not, anything may be:
 
-    data      of a file: nothing, all, a prefix, or any choice of its blocks; the rest of a file that grew is
-              zeros, or what happened to be on the disk
-    names     of a folder: the operations on them up to some point, in the order in which they were done
+    data      of a file: nothing, all, a prefix, or any choice of its blocks; the rest of a file that
+              grew is zeros, or what happened to be on the disk
+    names     of a folder: the operations on them up to some point, in the order they were done in
 
-A name is there for certain only after its folder was synced; syncing a file does not bring its name with
-it. ext4 and XFS promise more, POSIX does not.
+A name is there for certain only after its folder was synced; syncing a file does not bring its name
+with it. ext4 and XFS promise more, POSIX does not.
 """
 
 import dataclasses
@@ -88,8 +88,8 @@ class File:
         return bytes(left)
 
     def blocks(self, draw, how):
-        """The size is there; each block has its new content or not. Where it never had an older one, a
-        lost block holds zeros, or stale bytes. 'zeros': every block is lost."""
+        """The size is there; each block has its new content or not. Where it never had an older
+        one, a lost block holds zeros, or stale bytes. 'zeros': every block is lost."""
         left = bytearray(self.synced[:len(self.now)])
         fresh = len(left)
         more = len(self.now) - fresh
@@ -140,8 +140,8 @@ def apply(entries, changes):
 
 
 class Disk:
-    """The tree below `folder`, all of it synced, and what operations make of it. `forgets(name)` makes a
-    broken disk: it ignores the syncs of files that last had such a name."""
+    """The tree below `folder`, all of it synced, and what operations make of it. `forgets(name)`
+    makes a broken disk: it ignores the syncs of files that last had such a name."""
 
     def __init__(self, folder, forgets=None):
         self.nodes, self.last_name, self.forgets = {}, {}, forgets

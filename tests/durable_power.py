@@ -1,8 +1,9 @@
 """Cuts of power: what test_power_cut.py does a few times and long_power_cut.py two hundred times.
 
-A run is recorded. For a cut after some operation durable_disk.py says what may be left, and from that the
-run must go on to the bits of the undisturbed one. Nothing that was promised may be missing: a run with its
-config.json, the newest state that was saved, what the journal held when it was synced.
+A run is recorded. For a cut after some operation durable_disk.py says what may be left, and from
+that the run must go on to the bits of the undisturbed one. Nothing that was promised may be
+missing: a run with its config.json, the newest state that was saved, what the journal held when it
+was synced.
 """
 
 import copy
@@ -48,12 +49,13 @@ def record(t, words, folder):
 
 
 def recorded(case, folder=False):
-    """A whole training with frequent checkpoints, the states it saved, and the undisturbed run; there is
-    none for a budget in seconds. `folder`: the run's is there before."""
+    """A whole training with frequent checkpoints, the states it saved, and the undisturbed run;
+    there is none for a budget in seconds. `folder`: the run's is there before."""
     with durable.Trial(f"recording of {case.name}") as t:
         disk = t.folder / "disk"
         (disk / "run" if folder else disk).mkdir(parents=True)
-        recording = record(t, case.train(disk / "run", "--checkpoint", "0.02"), disk)
+        often = [] if "--checkpoint" in case.words else ["--checkpoint", "0.02"]
+        recording = record(t, case.train(disk / "run", *often), disk)
     reference = None if "--seconds" in case.words else durable.reference(case)
     return recording, states(recording), reference
 
@@ -76,8 +78,8 @@ def forgetful(name):
 
 
 def states(recording):
-    """The files that were named checkpoint, in order, each with the number of operations after which one
-    as new is there for certain."""
+    """The files that were named checkpoint, in order, each with the number of operations after
+    which one as new is there for certain."""
     disk, waiting, found = copy.deepcopy(recording.start), [], []
     for i, op in enumerate(recording.ops):
         disk.do(op)
@@ -117,8 +119,8 @@ def sound_everywhere(t, recording, saved, tries=3):
 
 
 def journal_synced(recording, disk):
-    """What of the journal must be there for ever: what the command itself has synced. What it found may
-    have a torn end, which it drops."""
+    """What of the journal must be there for ever: what the command itself has synced. What it found
+    may have a torn end, which it drops."""
     now, before = (d.synced("run/journal") or b"" for d in (disk, recording.start))
     return now if now != before else b""
 
@@ -133,9 +135,10 @@ def place(draw, recording):
     return draw.choice(special if draw.random() < 0.5 and special else every)
 
 
-def cut(t, draw, recording, saved, to, forgets=None):
-    """Cuts the power and lays out in `to` what is left. Gives what of the journal must stay."""
-    count = place(draw, recording)
+def cut(t, draw, recording, saved, to, forgets=None, count=None):
+    """Cuts the power, after `count` operations if that is given, and lays out in `to` what is left.
+    Gives what of the journal must stay."""
+    count = count or place(draw, recording)
     honest = recording.disk(count)
     left = (recording.disk(count, forgets) if forgets else honest).survivors(draw)
     t.say(f"power cut after operation {count} of {len(recording.ops)}: {recording.ops[count - 1]}")
@@ -165,19 +168,19 @@ def cut_again(t, draw, words, disk, promise):
     return to / "run", cut(t, draw, recording, states(recording), to) or promise
 
 
-def power_cut(index, case, recording, saved, reference, forgets=None):
-    """One cut, sometimes followed by another while the run is resumed. False if it came before there was
-    a run. Without a reference the run has a budget in seconds."""
+def power_cut(index, case, recording, saved, reference, forgets=None, count=None):
+    """One cut, sometimes followed by another while the run is resumed. False if it came before
+    there was a run. Without a reference the run has a budget in seconds."""
     draw = durable.draw_for("power", case.name, index)
     with durable.Trial(f"power cut {index}, {case.name}", keep=forgets is None) as t:
         disk = t.folder / "disk"
         disk.mkdir()
-        promise = cut(t, draw, recording, saved, disk, forgets)
+        promise = cut(t, draw, recording, saved, disk, forgets, count)
         run = disk / "run"
         if not (run / "config.json").exists():
             return no_run_yet(t, case, run, reference)
         words = ["resume", run, "--json", "--quiet", "--checkpoint", "0.01"]
-        if draw.random() < 0.3 and not forgets:
+        if draw.random() < 0.3 and not forgets and not count:
             run, promise = cut_again(t, draw, words, disk, promise)
             words[1] = run
         t.good(words)

@@ -1,4 +1,4 @@
-"""What the proofs of durability share: runs to disturb, what must be the same afterwards, and the shims."""
+"""What the proofs of durability share: runs to disturb, what must be the same after, and shims."""
 
 import concurrent.futures
 import contextlib
@@ -36,8 +36,8 @@ COURSES = {
                    " --net 'dense32 tanh dense2'",
     "weights-gaussian": "xor --epochs 60 --method weights --set noise=gaussian --set population=16"
                         " --net 'dense16 relu dense2'",
-    "weights-gaussian-one": "plane --epochs 60 --method weights --set noise=gaussian --set sides=one"
-                            " --set population=32 --net 'dense16 relu dense1'",
+    "weights-gaussian-one": "plane --epochs 60 --method weights --set noise=gaussian"
+                            " --set sides=one --set population=32 --net 'dense16 relu dense1'",
     "nodes": "spirals --epochs 60 --method nodes",
     "nodes-complete": "plane --epochs 60 --method nodes --set set=complete",
     "nodes-random": "xor --epochs 70 --method nodes --set set=random --set draws=8",
@@ -72,6 +72,14 @@ def cases(scale=1.0):
     return found
 
 
+# Runs of ten milliseconds that save their state after each step: to be disturbed at every file
+# operation that there is.
+TINY = ("blobs", "--set", "n=240", "--set", "batch=64", "--epochs", "3", "--threads", "1",
+        "--checkpoint", "1e-9", "--net", "dense4 relu dense3")
+TINY_WEIGHTS = Case("weights", (*TINY, "--method", "weights", "--set", "population=4"))
+TINY_NODES = Case("nodes", (*TINY, "--method", "nodes:momentum"))
+
+
 def kernel_sets():
     """Those this processor has, without the slow one."""
     sets = json.loads(support.run(support.ZEROTH, "doctor", "--json"))["kernel_sets"]
@@ -104,11 +112,12 @@ def environment(*parts):
 
 
 class Trial:
-    """One disturbed run: what was done so far, and a folder that is kept if it goes wrong."""
+    """One disturbed run: what was done so far, and a folder that is kept if it goes wrong. Commands
+    run in `at`."""
 
     def __init__(self, name, keep=True):
         self.name, self.keep, self.story = name, keep, []
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="zeroth-durable-"))
+        self.folder = self.at = pathlib.Path(tempfile.mkdtemp(prefix="zeroth-durable-"))
 
     def __enter__(self):
         return self
@@ -134,7 +143,7 @@ class Trial:
     def start(self, words, *shims):
         settings = [f"{k}={v}" for part in shims for k, v in part.items()]
         self.say("$ " + shlex.join([*settings, str(support.ZEROTH), *map(str, words)]))
-        return subprocess.Popen([str(support.ZEROTH), *map(str, words)], cwd=self.folder, text=True,
+        return subprocess.Popen([str(support.ZEROTH), *map(str, words)], cwd=self.at, text=True,
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, env=environment(*shims))
 
@@ -168,15 +177,25 @@ class Trial:
         self.check(done.stderr.startswith("zeroth: ") and done.stderr.count("\n") == 1,
                    f"not one error line:\n{done.stderr}")
 
-    def kill(self, words, seconds, *shims):
-        """Starts a command and kills it after so many seconds; False if it ended before."""
+    def kill(self, words, seconds, *shims, run=None):
+        """Starts a command and kills it after so many seconds, counted from when `run` is there if
+        that is given; False if it ended before."""
         process = self.start(words, *shims)
+        if run:
+            self.wait_for(process, run)
         time.sleep(seconds)
         process.kill()
         done = self.wait(process)
         self.say(f"(killed after {seconds:.4f} s)")
         self.check(done.returncode in (0, KILLED), f"status {done.returncode} before the kill")
         return done.returncode == KILLED
+
+    def wait_for(self, process, run):
+        """Until the run is there."""
+        deadline = time.monotonic() + LIMIT
+        while not (pathlib.Path(run) / "config.json").exists() and time.monotonic() < deadline:
+            self.check(process.poll() is None, "ended before there was a run")
+            time.sleep(0.002)
 
     # ---- what must hold ----
 
@@ -193,8 +212,8 @@ class Trial:
         self.in_order(run)
 
     def in_order(self, run):
-        """The record of a finished run: journaled steps follow each other and progress never goes back;
-        so do the reports."""
+        """The record of a finished run: journaled steps follow each other and progress never goes
+        back; so do the reports."""
         step, progress = 0, 0.0
         for entry in journal(run):
             if entry.type == STEP:
@@ -313,10 +332,7 @@ def running(trial, words, run):
     """A command at work in `run`, killed at the end."""
     process = trial.start(words)
     try:
-        deadline = time.monotonic() + LIMIT
-        while not (pathlib.Path(run) / "config.json").exists() and time.monotonic() < deadline:
-            trial.check(process.poll() is None, "ended at once")
-            time.sleep(0.002)
+        trial.wait_for(process, run)
         yield process
     finally:
         process.kill()

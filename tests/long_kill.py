@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """labels: plain serial
 
-200 kills at random moments over all estimators and rules: every run ends with the bits of the undisturbed
-one. Then kills of runs with a budget in seconds.
+200 kills at random moments over all estimators and rules: every run ends with the bits of the
+undisturbed one. Then kills of runs with a budget in seconds.
 """
 
 import sys
@@ -27,8 +27,8 @@ def main():
         durable.each(one, range(KILLS))
     finally:
         print(f"{tally.kills} of {KILLS} killed runs ended with the bits of the undisturbed run"
-              f" ({tally.again} more kills while they were resumed; {tally.early} came before there was"
-              f" a run and are not counted)", flush=True)
+              f" ({tally.again} more kills while they were resumed; {tally.early} came before there"
+              f" was a run and are not counted)", flush=True)
     durable.each(lambda i: durable_kill.time_bounded(i, cases[i % len(cases)], 1, kernels),
                  range(TIMED))
     print(f"{TIMED} of {TIMED} killed runs of one second kept to it and verify", flush=True)

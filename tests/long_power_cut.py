@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """labels: plain serial
 
-200 cuts of power over recorded runs of all estimators, with budgets in epochs and in seconds: every run
-that there was goes on to the bits of the undisturbed one, and nothing that was promised is gone.
+200 cuts of power over recorded runs of all estimators, with budgets in epochs and in seconds: every
+run that there was goes on to the bits of the undisturbed one, and nothing that was promised is gone.
 """
 
 import sys
@@ -11,7 +11,8 @@ import durable_power
 import durable_support as durable
 
 CUTS = 200
-COURSES = ("weights:adam", "weights-one:momentum", "nodes:adam", "nodes-random:sgd", "backprop:adam")
+COURSES = ("weights:adam", "weights-one:momentum", "nodes:adam", "nodes-random:sgd",
+           "backprop:adam")
 TIMED = ("timed weights", "xor --method weights --set population=8"), ("timed nodes", "blobs")
 
 

@@ -15,7 +15,8 @@ typedef struct course {
     bool resume, force;
     double epochs, forwards, seconds, target, checkpoint;
     uint64_t seed;
-    const char *data; /* "n=..." of the task; NULL: n=130 */
+    const char *net;  /* NULL: of one hidden layer */
+    const char *data; /* a setting of the task; NULL: n=130 */
 } course;
 
 static inline course course_of(const trial *t)
@@ -51,8 +52,8 @@ static inline void wipe(const char *path) { nftw(path, remove_entry, 16, FTW_DEP
 typedef struct host {
     zo_context *ctx;
     long calls;
-    long save_at, kill_at, stop_at; /* 0: never */
-    const char *run, *copy;         /* what a kill copies, and where to */
+    long save_at[2], kill_at, stop_at; /* 0: never */
+    const char *run, *copy;            /* what a kill copies, and where to */
 } host;
 
 /* Nothing where there is no such folder yet. */
@@ -75,7 +76,7 @@ static inline void run_items(void *user, int64_t n, zo_work_fn fn, void *arg)
 {
     host *h = user;
     h->calls++;
-    if (h->calls == h->save_at) zo_checkpoint(h->ctx);
+    if (h->calls == h->save_at[0] || h->calls == h->save_at[1]) zo_checkpoint(h->ctx);
     if (h->calls == h->kill_at) copy_folder(h->run, h->copy);
     if (h->calls == h->stop_at) zo_cancel(h->ctx);
     for (int64_t i = 0; i < n; i++) fn(arg, i, 0);
@@ -100,31 +101,45 @@ typedef struct outcome {
 } outcome;
 
 /* The definition of a course in a context: its task, and its first network if it has one of its own, are the caller's to destroy. */
+static inline zo_status try_plan(zo_context *where, course *c, const char *out, zo_train_def *def,
+                                 zo_task **task, zo_net **init)
+{
+    static char spec[96];
+    zo_task_def of = zo_task_default_def();
+    of.name = c->t.task;
+    of.seed = 5;
+    of.settings = SETTINGS(c->data ? c->data : "n=130");
+    *init = NULL;
+    zo_status status = zo_task_create(where, &of, task);
+    if (status) return status;
+    snprintf(spec, sizeof spec, "dense7 tanh dense%d", (*task)->outputs);
+    *init = c->init ? make_net(where, *task, spec, 99) : NULL;
+    *def = (zo_train_def){.task = *task,
+                          .init = *init,
+                          .net = c->net ? c->net : spec,
+                          .method = c->t.method,
+                          .settings = settings_of(&c->t),
+                          .loss = c->t.loss,
+                          .loss_user = c->t.loss_user,
+                          .loss_jumps = c->jumps,
+                          .seed = c->seed,
+                          .epochs = c->epochs,
+                          .forwards = c->forwards,
+                          .seconds = c->seconds,
+                          .target = c->target,
+                          .checkpoint = c->checkpoint,
+                          .resume = c->resume,
+                          .force = c->force,
+                          .out = out};
+    return ZO_OK;
+}
+
+/* The same where nothing can fail. */
 static inline zo_train_def plan(zo_context *where, course *c, const char *out, zo_task **task,
                                 zo_net **init)
 {
-    static char spec[96];
-    zo_train_def def = zo_train_default_def();
-    *task = named_task(where, c->t.task, 5, SETTINGS(c->data ? c->data : "n=130"));
-    snprintf(spec, sizeof spec, "dense7 tanh dense%d", (*task)->outputs);
-    *init = c->init ? make_net(where, *task, spec, 99) : NULL;
-    def.task = *task;
-    def.init = *init;
-    def.net = spec;
-    def.method = c->t.method;
-    def.settings = settings_of(&c->t);
-    def.loss = c->t.loss;
-    def.loss_user = c->t.loss_user;
-    def.loss_jumps = c->jumps;
-    def.seed = c->seed;
-    def.epochs = c->epochs;
-    def.forwards = c->forwards;
-    def.seconds = c->seconds;
-    def.target = c->target;
-    def.checkpoint = c->checkpoint;
-    def.resume = c->resume;
-    def.force = c->force;
-    def.out = out;
+    zo_train_def def;
+    if (try_plan(where, c, out, &def, task, init)) fail_msg("%s", zo_last_error(where));
     return def;
 }
 
@@ -133,10 +148,11 @@ static inline zo_status go(zo_context *where, const course *like, const char *ou
 {
     course c = *like;
     zo_task *task;
-    zo_net *init, *net;
-    zo_train_result r;
-    zo_train_def def = plan(where, &c, out, &task, &init);
-    zo_status status = zo_train(where, &def, &r, &net);
+    zo_net *init, *net = NULL;
+    zo_train_result r = {.steps = 0};
+    zo_train_def def;
+    zo_status status = try_plan(where, &c, out, &def, &task, &init);
+    if (!status) status = zo_train(where, &def, &r, &net);
     if (o) *o = (outcome){.r = r};
     if (o && net) {
         o->n = net->arena;
@@ -212,22 +228,37 @@ static inline outcome undisturbed(const course *c, long *calls)
     return o;
 }
 
-/* Trains until the parallel call `at`, where the run is copied to `killed` (unless NULL), and then stopped. A state is saved at `save_at`. */
-static inline void interrupt(const course *c, const char *out, const char *kernels, long save_at,
+/* Trains until the parallel call `at`, where the run is copied to `killed` (unless NULL), and then stopped. Up to two `states` are saved
+ * before. */
+static inline void interrupt(const course *c, const char *out, const char *kernels, int states,
                              long at, const char *killed)
 {
     host h;
+    outcome o;
     zo_context *where = hosted(&h, kernels);
-    h.save_at = save_at;
+    h.save_at[0] = states > 0 ? at * 3 / 4 : 0;
+    h.save_at[1] = states > 1 ? at / 2 : 0;
     h.stop_at = at;
     h.kill_at = killed ? at : 0;
     h.run = out;
     h.copy = killed;
-    outcome o;
     zo_status status = go(where, c, out, &o);
     if (status != ZO_CANCELLED && status != ZO_OK) /* which it is after the last step */
         fail_msg("%s: %s", c->t.name, zo_last_error(where));
     free(o.params);
     zo_context_destroy(where);
+}
+
+/* A run that was killed at about two thirds, with two saved states on the way. */
+static inline const char *killed_run(const char *folder, const course *c, char path[ROOM])
+{
+    char out[ROOM];
+    long calls;
+    outcome o = undisturbed(c, &calls);
+    free(o.params);
+    interrupt(c, fresh_in(folder, out, "first"), NULL, 2, calls * 2 / 3,
+              fresh_in(folder, path, "killed"));
+    wipe(out);
+    return path;
 }
 #endif

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """labels: plain
 
-Clocks that go back an hour while a run is away, or while it trains, change neither its bits nor how long
-it trains.
+Clocks that go back an hour while a run is away, or while it trains, change neither its bits nor how
+long it trains.
 """
 
 import subprocess
@@ -29,8 +29,8 @@ print(*first, time.time())
 
 class Shim(unittest.TestCase):
     def clocks(self, shim):
-        out = subprocess.run([sys.executable, "-c", SCRIPT], env=durable.environment(shim), text=True,
-                             capture_output=True, check=True).stdout
+        out = subprocess.run([sys.executable, "-c", SCRIPT], env=durable.environment(shim),
+                             text=True, capture_output=True, check=True).stdout
         return [float(word) for word in out.split()]
 
     def test_clocks(self):
@@ -59,7 +59,7 @@ class Clock(unittest.TestCase):
                                       "--checkpoint", "0.05"))
         with durable.Trial("clock, seconds") as t:
             run = t.folder / "run"
-            t.check(t.kill(case.train(run), 0.5 * BUDGET, first), "ended before the kill")
+            t.check(t.kill(case.train(run), 0.5 * BUDGET, first, run=run), "ended before the kill")
             started = time.monotonic()
             t.good(["resume", run, "--quiet", "--json"], second)
             durable_kill.within_budget(t, run, BUDGET, time.monotonic() - started)
@@ -74,7 +74,8 @@ class Clock(unittest.TestCase):
         def trial(first, second):
             with durable.Trial("clock, epochs") as t:
                 run = t.folder / "run"
-                t.check(t.kill(case.train(run, "--checkpoint", "0.05"), 0.5 * reference.seconds, first),
+                words = case.train(run, "--checkpoint", "0.05")
+                t.check(t.kill(words, 0.3 * reference.seconds, first, run=run),
                         "ended before the kill")
                 t.good(["resume", run, "--quiet", "--json"], second)
                 t.same(run, reference)

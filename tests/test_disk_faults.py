@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """labels: plain
 
-A disk that is full or fails, at every call in turn: the command ends with the right bits, or with one line
-and a run that goes on to them; and it is killed at every call in turn.
+A disk that is full or fails, at every call in turn: the command ends with the right bits, or with
+one line and a run that goes on to them; and it is killed at every call in turn.
 """
 
 import errno
@@ -13,11 +13,8 @@ import unittest
 
 import durable_support as durable
 import support
+from durable_support import TINY_NODES as NODES, TINY_WEIGHTS as WEIGHTS
 
-TINY = ("--set", "n=240", "--set", "batch=64", "--epochs", "5", "--threads", "1",
-        "--checkpoint", "1e-9", "--net", "dense4 relu dense3")  # a state after each step
-WEIGHTS = durable.Case("weights", ("blobs", *TINY, "--method", "weights", "--set", "population=4"))
-NODES = durable.Case("nodes", ("blobs", *TINY, "--method", "nodes:momentum"))
 FAULTS = (("write", errno.ENOSPC), ("write", errno.EIO), ("write", "full"), ("write", "short"),
           ("sync", errno.EIO), ("rename", errno.EIO), ("create", errno.ENOSPC),
           ("open", errno.EMFILE), ("truncate", errno.EIO), ("unlink", errno.EIO),
@@ -83,15 +80,15 @@ def said(call, *args):
     except OSError as error:
         return error.strerror
 file = os.open("file", os.O_WRONLY | os.O_CREAT)
-print([said(*args) for args in ((os.write, file, b"123456"), (os.write, file, b"123456"), (os.fsync, file),
-       (os.rename, "file", "b"), (os.mkdir, "c"))], os.fstat(file).st_size)
+print([said(*args) for args in ((os.write, file, b"123456"), (os.write, file, b"123456"),
+       (os.fsync, file), (os.rename, "file", "b"), (os.mkdir, "c"))], os.fstat(file).st_size)
 """
 
     def script(self, **settings):
         with durable.Trial("shim") as t:
             env = durable.environment(durable.shim("fault", under=t.folder, **settings))
-            return subprocess.run([sys.executable, "-c", self.SCRIPT], cwd=t.folder, env=env, text=True,
-                                  capture_output=True)
+            return subprocess.run([sys.executable, "-c", self.SCRIPT], cwd=t.folder, env=env,
+                                  text=True, capture_output=True)
 
     def test_faults(self):
         no, full, io = "done", os.strerror(errno.ENOSPC), os.strerror(errno.EIO)
@@ -115,7 +112,8 @@ print([said(*args) for args in ((os.write, file, b"123456"), (os.write, file, b"
 class Faults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.references = dict(zip((WEIGHTS, NODES), durable.each(durable.reference, (WEIGHTS, NODES))))
+        cases = WEIGHTS, NODES
+        cls.references = dict(zip(cases, durable.each(durable.reference, cases)))
 
     def disturbed(self, name, case, call, how, warnings=1, **where):
         """A run under a fault, and what becomes of it. Gives the status."""
@@ -138,11 +136,11 @@ class Faults(unittest.TestCase):
                 n = calls(case, call)
                 if call not in ("unlink", "truncate"):
                     self.assertGreater(n, 0, f"no calls of {call}")
-                durable.each(lambda k: self.disturbed(f"{call} {how} at {k} of {n}", case, call, how,
-                                                      first=k), range(1, n + 1))
+                durable.each(lambda k: self.disturbed(f"{call} {how} at {k} of {n}", case, call,
+                                                      how, first=k), range(1, n + 1))
 
     def test_from_a_call_on(self):
-        """The disk fails and never works again: the command trains to its end and says so."""
+        """The disk never works again: the command trains to its end and says so."""
         for call, how in (("space", "full"), ("sync", errno.EIO), ("any", errno.EIO)):
             n = calls(WEIGHTS, call)
             for k in range(1, n, max(1, n // 8)):
@@ -154,8 +152,8 @@ class Faults(unittest.TestCase):
     def test_again_and_again(self):
         """Every third call fails."""
         for call, how in (("write", errno.ENOSPC), ("sync", errno.EIO), ("any", errno.EIO)):
-            self.disturbed(f"{call} {how}, every third", WEIGHTS, call, how, warnings=FOREVER, first=20,
-                           last=FOREVER, every=3)
+            self.disturbed(f"{call} {how}, every third", WEIGHTS, call, how, warnings=FOREVER,
+                           first=20, last=FOREVER, every=3)
 
     def test_space_returns(self):
         """A disk that is full for a while, long after the start and long before the end, costs one
@@ -176,7 +174,7 @@ class Faults(unittest.TestCase):
     def test_resume_under_faults(self):
         """The same while a killed run is resumed."""
         for call, how in (("write", "full"), ("sync", errno.EIO), ("open", errno.EMFILE),
-                          ("truncate", errno.EIO), ("rename", errno.EIO)):
+                          ("read", errno.EIO), ("truncate", errno.EIO), ("rename", errno.EIO)):
             durable.each(lambda k: self.resumed_under(call, how, k), range(1, 13))
 
     def resumed_under(self, call, how, k):
@@ -184,9 +182,11 @@ class Faults(unittest.TestCase):
             run = t.folder / "run"
             kill, _ = shim(t, "any", "kill", first=60)
             t.check(t.run(WEIGHTS.train(run), kill).returncode == durable.KILLED, "not killed")
+            sound = durable.journal(run)[:-1]  # the last may be torn
             fault, _ = shim(t, call, how, first=k)
             done = t.run(["resume", run, "--quiet", "--json"], fault)
             told(t, done)
+            t.check(durable.journal(run)[:len(sound)] == sound, "the journal was cut")
             recovered(t, WEIGHTS, run, self.references[WEIGHTS])
 
     def test_killed_at_each_call(self):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """labels: plain
 
-Runs that are killed with SIGKILL at random moments and resumed end with the bits of undisturbed ones; and
-a run has one process at a time. long_kill.py is the same with 200 kills.
+Runs that are killed with SIGKILL at random moments and resumed end with the bits of undisturbed
+ones; and a run has one process at a time. long_kill.py is the same with 200 kills.
 """
 
 import json
@@ -21,7 +21,7 @@ LONG = durable.Case("a long run", ("spirals", "--epochs", "100000", "--threads",
 class Kill(unittest.TestCase):
     def test_cost_bounded(self):
         draw = durable.draw_for("kills")
-        everything = durable.cases(0.7)
+        everything = durable.cases(0.5)
         chosen = draw.sample(everything, KILLS // 2)
         references = dict(zip(chosen, durable.each(durable.reference, chosen)))
         kernels, tally = durable.kernel_sets(), durable_kill.Tally()
@@ -38,7 +38,53 @@ class Kill(unittest.TestCase):
         kernels = durable.kernel_sets()
         cases = [c for c in durable.cases() if c.name in [f"{t}:adam" for t in TIMED]]
         self.assertEqual(len(cases), len(TIMED))
-        durable.each(lambda i: durable_kill.time_bounded(i, cases[i], 1, kernels), range(len(cases)))
+        durable.each(lambda i: durable_kill.time_bounded(i, cases[i], 0.7, kernels),
+                     range(len(cases)))
+
+
+class Surroundings(unittest.TestCase):
+    """Runs that depend on more than their own folder."""
+
+    def kill_and_resume(self, t, words, reference):
+        """Killed at some file operations of its own, and resumed from elsewhere."""
+        for call in (30, 90, 150):
+            run = t.folder / f"run{call}"
+            run.mkdir()
+            t.at = t.folder / "home"
+            kill = durable.shim("fault", under=run, call="any", how="kill", first=call)
+            t.check(t.run([*words, "--out", run], kill).returncode == durable.KILLED, "not killed")
+            t.at = t.folder
+            t.good(["resume", run, "--quiet", "--json"])
+            t.same(run, reference)
+
+    def undisturbed(self, t, words):
+        t.good([*words, "--out", "whole"])
+        return durable.Reference(durable.outcome(t.at / "whole"), durable.model(t.at / "whole"), 0)
+
+    def test_table_and_first_network(self):
+        """Both are named by relative paths."""
+        with durable.Trial("a table and a first network") as t:
+            t.at = t.folder / "home"
+            t.at.mkdir()
+            draw = durable.draw_for("table")
+            rows = [f"{draw.gauss(i % 3, 0.5):.4f},{draw.gauss(-i % 3, 0.5):.4f},{'abc'[i % 3]}"
+                    for i in range(400)]
+            (t.at / "table.csv").write_text("\n".join(["x,y,kind", *rows]) + "\n")
+            words = ["train", "table.csv", "--label", "kind", "--threads", "1", "--quiet", "--json"]
+            t.good([*words, "--epochs", "5", "--out", "first"])
+            words += ["--epochs", "60", "--init", "first", "--checkpoint", "0.005"]
+            self.kill_and_resume(t, words, self.undisturbed(t, words))
+
+    def test_target(self):
+        """A run that ends at a target rather than with its budget."""
+        with durable.Trial("a target") as t:
+            t.at = t.folder / "home"
+            t.at.mkdir()
+            words = ["train", "spirals", "--epochs", "300", "--target", "0.7", "--threads", "1",
+                     "--quiet", "--json", "--checkpoint", "0.001"]
+            reference = self.undisturbed(t, words)
+            t.check(reference.outcome["epochs"] < 100, "the target was not reached")
+            self.kill_and_resume(t, words, reference)
 
 
 class Lock(unittest.TestCase):
@@ -52,11 +98,15 @@ class Lock(unittest.TestCase):
                               ["resume", run, "--quiet", "--force"]):
                     text = t.refused(words)
                     t.check("process" in text or "holds a run" in text, text)
-                before = len(durable.journal(run))
-                time.sleep(0.2)
-                t.check(owner.poll() is None, "the running command ended")
-                t.check(len(durable.journal(run)) > before, "the running command stands still")
+                self.goes_on(t, owner, run)
             self.resumed_at_once(t, run)
+
+    def goes_on(self, t, owner, run):
+        before, deadline = len(durable.journal(run)), time.monotonic() + 10
+        while len(durable.journal(run)) == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        t.check(owner.poll() is None, "the running command ended")
+        t.check(len(durable.journal(run)) > before, "the running command stands still")
 
     def resumed_at_once(self, t, run):
         """The lock died with its owner."""
@@ -74,7 +124,7 @@ class Lock(unittest.TestCase):
         reference = durable.reference(case)
         with durable.Trial("two at once") as t:
             run = t.folder / "run"
-            t.check(t.kill(case.train(run, "--checkpoint", "0.01"), 0.3 * reference.seconds),
+            t.check(t.kill(case.train(run, "--checkpoint", "0.01"), 0.3 * reference.seconds, run=run),
                     "ended before the kill")
             several = [t.start(["resume", run, "--quiet", "--json"]) for _ in range(4)]
             done = [t.wait(p) for p in several]

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """labels: plain
 
-Runs whose power is cut, by a model of a disk that keeps what was synced and any part of what was not, end
-with the bits of undisturbed ones; and the model finds what is wrong with runs that sync too little or too
-late. long_power_cut.py is the same with 200 cuts.
+Runs whose power is cut, by a model of a disk that keeps what was synced and any part of what was
+not, end with the bits of undisturbed ones; and the model finds what is wrong with runs that sync too
+little or too late. long_power_cut.py is the same with 200 cuts.
 """
 
 import unittest
@@ -13,7 +13,7 @@ import durable_power
 import durable_support as durable
 import support
 
-CUTS = 16
+CUTS, TIMED_CUTS = 6, 4  # of each run
 CASES = ("weights:adam", "nodes:momentum")
 
 
@@ -43,7 +43,8 @@ class Model(unittest.TestCase):
         self.assertEqual({*map(str, left)}, {*map(str, [{}, {"new": b"abc"}, {"file": b"abc"}])})
 
     def test_unsynced_contents_may_be_anything(self):
-        found = {tree["file"] for tree in self.survivors(self.new_file(synced=False)) if "file" in tree}
+        left = self.survivors(self.new_file(synced=False))
+        found = {tree["file"] for tree in left if "file" in tree}
         self.assertTrue({b"", b"a", b"ab", b"abc", b"\0\0\0"} <= found, found)
 
     def test_names_stay_with_their_folder(self):
@@ -97,10 +98,18 @@ class Cuts(unittest.TestCase):
 
     def test_cost_bounded(self):
         for case in self.cases:
-            self.count(case, CUTS // len(CASES) - 2)
+            self.count(case, CUTS)
 
     def test_time_bounded(self):
-        self.count(self.timed, 4)
+        self.count(self.timed, TIMED_CUTS)
+
+    def test_every_operation(self):
+        """A tiny run goes on after a cut at each of its operations, the first and the last too."""
+        for case in (durable.TINY_WEIGHTS, durable.TINY_NODES):
+            recording, saved, reference = durable_power.recorded(case)
+            found = durable.each(lambda k: durable_power.power_cut(
+                k, case, recording, saved, reference, count=k), range(1, len(recording.ops) + 1))
+            self.assertGreater(sum(found), 0.8 * len(found))
 
     def test_everywhere(self):
         """Without resuming: what is left is sound after each operation."""

@@ -54,6 +54,23 @@ static void bad_children_cost_their_items(void **state)
     }
 }
 
+/* A good reply and then a bad end: one process for an item must end well, a child that stays has answered. */
+static void the_status_counts_where_it_ends_the_item(void **state)
+{
+    (void)state;
+    place at;
+    set_place(&at, "answer-exit", false);
+    all_fail(&at, N, items, CAUSE(crashed));
+    assert_non_null(strstr(at.log[0], "status 3"));
+    close_place(&at);
+    set_place(&at, "answer-exit", true);
+    open_pool(&at);
+    evaluate(&at, 3, items, results); /* one for each child */
+    assert_memory_equal(results, answers, 3 * sizeof *results);
+    assert_counts(&at, (zo_process_counts){.items = 3, .started = 3});
+    close_place(&at);
+}
+
 static void a_second_attempt_may_succeed(void **state)
 {
     (void)state;
@@ -305,6 +322,8 @@ static void children_that_leave_are_replaced(void **state)
             assert_true(result == answers[k]);
         }
         assert_counts(&at, (zo_process_counts){.items = 3, .started = 3});
+        assert_int_equal(
+            at.lines, i == 2 ? 2 : 0); /* a late line may have spoilt replies: the user is told */
         close_place(&at);
     }
     place at;
@@ -387,6 +406,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_children_cost_their_items),
+        cmocka_unit_test(the_status_counts_where_it_ends_the_item),
         cmocka_unit_test(a_second_attempt_may_succeed),
         cmocka_unit_test(a_hang_may_be_overcome),
         cmocka_unit_test(time_to_start_is_given_once),

@@ -43,7 +43,7 @@ static void disturb(const course *c, const outcome *want, long at, int turn)
     char stopped[ROOM], killed[ROOM], what[256];
     fresh(stopped, "stopped");
     fresh(killed, "killed");
-    interrupt(c, stopped, kernels_at(turn), turn % 3 ? at * 2 / 3 : 0, at, killed);
+    interrupt(c, stopped, kernels_at(turn), turn % 3, at, killed);
     const char *run[] = {stopped, killed};
     for (int i = 0; i < 2; i++) {
         snprintf(what, sizeof what, "%s, %s at call %ld", c->t.name, i ? "killed" : "stopped", at);

@@ -129,7 +129,7 @@ static void count(const zo_context *ctx, size_t taken, size_t given)
 void *zo_alloc(const zo_context *ctx, size_t size)
 {
     const zo_allocator *a = &ctx->allocator;
-    if (ctx->limit && (size > ctx->limit || ctx->held + size > ctx->limit)) {
+    if (ctx->limit && (size > ctx->limit || ctx->held + size + sizeof(header) > ctx->limit)) {
         zo_fail(
             ctx, ZO_NO_MEMORY,
             "out of memory: %zu bytes more were needed, %zu of the %zu allowed are in use; allow "

@@ -44,21 +44,22 @@ static zo_status pack(zo_buffer *out, const void *numbers, size_t n, size_t widt
     return out->status;
 }
 
-static bool unpack(const zo_context *ctx, zo_reader *in, void *numbers, size_t n, size_t width)
+static zo_status unpack(const zo_context *ctx, zo_reader *in, void *numbers, size_t n, size_t width)
 {
     uint64_t size;
     zo_reader_take(in, &size, sizeof size);
     if (in->failed || size > (size_t)(in->end - in->at) || n > zo_inflate_most(size) / width)
-        return false;
+        return ZO_FORMAT;
     uLongf got = (uLongf)(n * width);
     uLong used = (uLong)size;
     uint8_t *sorted = zo_alloc(ctx, n * width);
-    bool fine = sorted && uncompress2(sorted, &got, (const Bytef *)in->at, &used) == Z_OK &&
+    if (!sorted) return ZO_NO_MEMORY;
+    bool fine = uncompress2(sorted, &got, (const Bytef *)in->at, &used) == Z_OK &&
                 got == n * width && used == size;
     if (fine) unsort_bytes(numbers, sorted, n, width);
     in->at += size;
     zo_free(ctx, sorted);
-    return fine;
+    return fine ? ZO_OK : ZO_FORMAT;
 }
 
 static int by_bits(const void *a, const void *b)
@@ -108,27 +109,28 @@ size_t zo_inflate_most(size_t packed)
 }
 
 /* Numbers of a table. */
-static bool look_up(const zo_context *ctx, zo_reader *in, uint64_t *value, size_t n, size_t count)
+static zo_status look_up(const zo_context *ctx, zo_reader *in, uint64_t *value, size_t n,
+                         size_t count)
 {
     uint64_t *table = zo_alloc(ctx, count * sizeof *table);
     uint16_t *place = zo_alloc(ctx, n * sizeof *place);
-    bool fine = table && place && unpack(ctx, in, table, count, sizeof *table) &&
-                unpack(ctx, in, place, n, sizeof *place);
-    for (size_t i = 0; i < n && fine; i++) {
-        fine = place[i] < count;
-        if (fine) value[i] = table[place[i]];
+    zo_status status = table && place ? unpack(ctx, in, table, count, sizeof *table) : ZO_NO_MEMORY;
+    if (!status) status = unpack(ctx, in, place, n, sizeof *place);
+    for (size_t i = 0; i < n && !status; i++) {
+        if (place[i] >= count) status = ZO_FORMAT;
+        if (!status) value[i] = table[place[i]];
     }
     zo_free(ctx, table);
     zo_free(ctx, place);
-    return fine;
+    return status;
 }
 
-bool zo_inflate(const zo_context *ctx, zo_reader *in, double *numbers, size_t n)
+zo_status zo_inflate(const zo_context *ctx, zo_reader *in, double *numbers, size_t n)
 {
     uint32_t count;
     zo_reader_take(in, &count, sizeof count);
     if (in->failed || count > TABLE_MOST || n > zo_inflate_most((size_t)(in->end - in->at)))
-        return false;
+        return ZO_FORMAT;
     return count ? look_up(ctx, in, (uint64_t *)(void *)numbers, n, count)
                  : unpack(ctx, in, numbers, n, sizeof *numbers);
 }

@@ -38,27 +38,24 @@ static void shut(int *fd)
     *fd = -1;
 }
 
-/* A pipe that no other child inherits. Its ends are not 0, 1 or 2, even if the host has closed those: they would be overwritten
- * while the child's are put in place. */
+/* The descriptor under a number above 2. If the host has closed its standard files, what it prints must not go to a child. */
+static int above(int fd)
+{
+    if (fd < 0 || fd > 2) return fd;
+    int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3), error = errno;
+    close(fd);
+    errno = error;
+    return higher;
+}
+
+/* A pipe that no other child inherits. */
 static int make_pipe(int end[2])
 {
     int made[2];
     if (pipe2(made, O_CLOEXEC)) return errno;
-    for (int i = 0; i < 2; i++) {
-        end[i] = made[i];
-        if (made[i] > 2) continue;
-        end[i] = fcntl(made[i], F_DUPFD_CLOEXEC, 3);
-        int error = errno;
-        close(made[i]);
-        if (end[i] >= 0) continue;
-        if (i)
-            shut(&end[0]);
-        else
-            close(made[1]);
-        end[1] = -1;
-        return error;
-    }
-    return 0;
+    end[0] = above(made[0]);
+    end[1] = above(made[1]);
+    return end[0] < 0 || end[1] < 0 ? errno : 0;
 }
 
 static int set_actions(posix_spawn_file_actions_t *actions, const int end[3])
@@ -126,7 +123,7 @@ int zo_child_start(zo_child *c, const char *path, char *const *argv)
     c->in = in[1];
     c->out = out[0];
     c->err = err[0];
-    c->handle = (int)syscall(SYS_pidfd_open, c->pid, 0); /* is closed on exec */
+    c->handle = above((int)syscall(SYS_pidfd_open, c->pid, 0)); /* is closed on exec */
     c->fresh = true;
     c->line_size = 0;
     c->last[0] = 0;

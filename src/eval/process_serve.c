@@ -157,6 +157,12 @@ static void take(zo_process_pool *p, zo_child *c, int64_t item, const char *text
     } else if (zo_child_waits(c)) {
         hand_over(p, c);
     } else { /* it has left, or said more than it was asked for: no fault of this item's */
+        c->got = 0;
+        if (zo_child_receive(c, 1) > 0)
+            zo_log(p->ctx, ZO_LOG_WARNING,
+                   "%.120s: a child wrote a line that was not asked for, and is replaced; replies "
+                   "before it may be those of other items",
+                   p->argv[0]);
         end(c, ZO_END_TERM);
     }
 }

@@ -185,16 +185,21 @@ static void note(zo_survey *s, const zo_entry *e)
     }
 }
 
+static zo_status again(zo_journal *j)
+{
+    j->sum = j->taken_sum = 0;
+    return begin(j);
+}
+
 zo_status zo_journal_survey(zo_journal *j, zo_survey *out)
 {
-    zo_status status = ZO_OK;
     *out = (zo_survey){.recipe.ctx = j->ctx, .forced = -1, .gap = -1};
+    zo_status status = again(j);
     while (!status && j->entry.type) {
         note(out, &j->entry);
         status = out->recipe.status ? out->recipe.status : zo_journal_take(j);
     }
-    j->sum = j->taken_sum = 0;
-    return status ? status : begin(j);
+    return status ? status : again(j);
 }
 
 /* ---- writing ---- */

@@ -217,15 +217,19 @@ static zo_status step_again(zo_loop *l)
     if (!status) status = skip(l); /* who resumed a run in the middle of a step */
     if (status) return status;
     const zo_entry *e = &l->journal->entry;
-    bool losses = entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1);
-    if (losses && zo_trainer_numbers(l->trainer)) {
+    bool numbers = zo_trainer_numbers(l->trainer) > 0,
+         known = numbers && entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1);
+    if (known) {
         status = zo_trainer_replay(l->trainer, progress, e->value, e->values, &step);
-        l->from_losses++;
-    } else if (zo_trainer_numbers(l->trainer) && !l->only_journal) {
+        l->from_losses += !status;
+        bool forced = l->record && *l->record->forced;
+        known = status != ZO_FORMAT || !forced; /* by force, with other draws: the step is taken */
+    }
+    if (!known && numbers && !l->only_journal) {
         status = zo_loop_go_live(l);
         if (!status) status = zo_trainer_step(l->trainer, progress, &step);
         if (!status && l->record) zo_record_losses(l->record, step.step, l->trainer);
-    } else {
+    } else if (!known) {
         status = zo_trainer_step(l->trainer, progress, &step);
     }
     if (!status) count(l, &step);

@@ -104,7 +104,8 @@ zo_status zo_rebuild_until(zo_rebuild *b, int64_t step)
     zo_loop *l = &b->loop;
     l->steps = step < b->survey.done ? step : b->survey.done;
     zo_status status = zo_loop_run(l);
-    if (!status && l->course.step < l->steps)
+    if (status == ZO_UNSUPPORTED ||
+        (!status && l->course.step < l->steps)) /* no data to go on with */
         return zo_fail(b->ctx, ZO_FORMAT, "%s: its journal lacks what step %lld needs", b->model,
                        (long long)l->course.step + 1);
     return status;

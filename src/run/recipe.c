@@ -57,18 +57,20 @@ static void add_code(json_t *o, const zo_context *ctx, const zo_trainer *t, bool
                 failed);
 }
 
-static void add_net(json_t *o, const zo_train_def *def, const zo_trainer *t, bool *failed)
+static void add_net(json_t *o, const zo_train_def *def, const zo_trainer *t, const char *init,
+                    bool *failed)
 {
     const zo_net *net = zo_trainer_net(t);
     zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
     zo_json_set(o, "inputs", json_integer(net->inputs), failed);
     zo_json_set(o, "outputs", json_integer(net->outputs), failed);
     zo_json_set(o, "parameters", json_integer(net->parameters), failed);
-    if (def->init) zo_json_set(o, "init", hex(zo_recipe_numbers(def->init)), failed);
+    if (init || def->init)
+        zo_json_set(o, "init", init ? json_string(init) : hex(zo_recipe_numbers(def->init)), failed);
 }
 
 zo_status zo_recipe_write(zo_context *ctx, const zo_train_def *def, const zo_trainer *t,
-                          const char *forced, zo_buffer *out)
+                          const char *init, const char *forced, zo_buffer *out)
 {
     bool failed = false;
     char seed[24];
@@ -78,7 +80,7 @@ zo_status zo_recipe_write(zo_context *ctx, const zo_train_def *def, const zo_tra
     zo_json_set(o, "trainer", json_string(t->class->info.name), &failed);
     zo_json_set(o, "settings", zo_recipe_settings(t, &failed), &failed);
     zo_json_set(o, "seed", json_string(seed), &failed);
-    add_net(o, def, t, &failed);
+    add_net(o, def, t, init, &failed);
     zo_json_set(o, "classes", json_integer(def->task->classes), &failed);
     zo_json_set(o, "data", hex(def->task->checksum), &failed);
     zo_json_set(o, "examples", json_integer(def->task->part[ZO_TRAIN].n), &failed);
@@ -159,6 +161,7 @@ zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, s
         {"net", "its net is \"", "\", not \"", "\""},
         {"inputs", "its net takes ", " inputs, not ", ""},
         {"seed", "it began with seed ", ", this is ", ""},
+        {"init", "its first network: ", " when it began, ", " now"},
         {"user_loss", "a loss of the user's own: ", " when it began, ", " now"},
         {"loss_jumps", "loss_jumps: ", " when it began, ", " now"},
         {"seconds", "its budget is seconds=", ", not ", ""},

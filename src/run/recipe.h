@@ -17,9 +17,10 @@
 #include "base/json.h"
 #include "learn/trainer.h"
 
-/* The recipe as JSON text in *out, which is freed with zo_buffer_free() also on failure. `forced` NULL: not. */
+/* The recipe as JSON text in *out, which is freed with zo_buffer_free() also on failure. `init` is the checksum of the first network where
+ * the run began with one that need not be at hand any more, else NULL. `forced` NULL: not. */
 zo_status zo_recipe_write(zo_context *ctx, const zo_train_def *def, const zo_trainer *trainer,
-                          const char *forced, zo_buffer *out);
+                          const char *init, const char *forced, zo_buffer *out);
 
 /* All settings of a trainer as an object of texts. */
 json_t *zo_recipe_settings(const zo_trainer *trainer, bool *failed);

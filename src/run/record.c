@@ -1,6 +1,7 @@
 #include "run/record.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,10 +60,39 @@ static zo_status add_recipe(zo_record *r, zo_entry_type type, const zo_train_def
                             const zo_trainer *trainer, const char *forced)
 {
     zo_buffer text;
-    zo_status status = zo_recipe_write(r->ctx, def, trainer, forced, &text);
+    zo_status status =
+        zo_recipe_write(r->ctx, def, trainer, *r->init ? r->init : NULL, forced, &text);
     if (!status) zo_journal_add_text(&r->journal, type, text.data, text.size);
     zo_buffer_free(&text);
     return status;
+}
+
+/* "checkpoint.tmp.123" and the like, of files of ours. */
+static bool is_temporary(const char *name)
+{
+    static const char *const ours[] = {"config.json", "checkpoint", "model.safetensors"};
+    for (int i = 0; i < 3; i++) {
+        size_t n = strlen(ours[i]);
+        const char *end = name + n + 5;
+        if (!strncmp(name, ours[i], n) && !strncmp(name + n, ".tmp.", 5) && *end &&
+            !end[strspn(end, "0123456789")])
+            return true;
+    }
+    return false;
+}
+
+/* Temporary files of a process that was killed while it wrote; the lock says that it is gone. */
+static void sweep(const zo_record *r)
+{
+    DIR *folder = opendir(r->out);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        if (!is_temporary(entry->d_name)) continue;
+        char *path = zo_path_join(r->ctx, r->out, entry->d_name);
+        if (path) unlink(path);
+        zo_free(r->ctx, path);
+    }
+    if (folder) closedir(folder);
 }
 
 /* A run that cannot keep its journal at all does not begin. */
@@ -92,7 +122,10 @@ static zo_status claim(zo_record *r)
     if (status) return status;
     bool taken = there(r->config) || there(r->model) || there(r->metrics);
     if (fresh && taken) remove_journal(r);
-    if (fresh && !taken) return ZO_OK;
+    if (fresh && !taken) {
+        sweep(r);
+        return ZO_OK;
+    }
     return zo_fail(r->ctx, ZO_EXISTS,
                    "%s: holds a run already; choose another folder, or remove it", r->out);
 }
@@ -122,21 +155,6 @@ zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
 
 /* ---- taking up ---- */
 
-/* Temporary files of a process that was killed while it wrote; the lock says that it is gone. */
-static void sweep(const zo_record *r)
-{
-    DIR *folder = opendir(r->out);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        const char *mark = strstr(entry->d_name, ".tmp.");
-        if (!mark || !mark[5] || mark[5 + strspn(mark + 5, "0123456789")]) continue;
-        char *path = zo_path_join(r->ctx, r->out, entry->d_name);
-        if (path) unlink(path);
-        zo_free(r->ctx, path);
-    }
-    if (folder) closedir(folder);
-}
-
 static zo_status check_end(const zo_record *r)
 {
     const zo_survey *s = &r->survey;
@@ -156,21 +174,25 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
 {
     zo_buffer text;
     char why[sizeof r->forced];
+    bool fits = false;
     json_t *began = zo_recipe_read(r->ctx, r->out, r->survey.recipe.data, r->survey.recipe.size),
            *now = NULL;
-    zo_status status = began ? zo_recipe_write(r->ctx, def, trainer, NULL, &text) : ZO_FORMAT;
+    const char *init = json_string_value(json_object_get(began, "init"));
+    snprintf(r->init, sizeof r->init, "%s", init ? init : "");
+    zo_status status = began ? zo_recipe_write(r->ctx, def, trainer, init, NULL, &text) : ZO_FORMAT;
     if (!status) {
         now = zo_recipe_read(r->ctx, r->out, text.data, text.size);
         status = now ? zo_recipe_compare(began, now, why, sizeof why) : ZO_NO_MEMORY;
+        fits = json_equal(json_object_get(began, "net"), json_object_get(now, "net")) &&
+               json_equal(json_object_get(began, "inputs"), json_object_get(now, "inputs"));
     }
     if (began) zo_buffer_free(&text);
     json_decref(began);
     json_decref(now);
     if (status != ZO_CHANGED) return status;
-    if (!def->force)
-        return zo_fail(r->ctx, ZO_CHANGED,
-                       "%s: cannot go on to the same bits: %s (--force goes on all the same)",
-                       r->out, why);
+    if (!def->force || !fits) /* another net cannot take up the numbers of this one */
+        return zo_fail(r->ctx, ZO_CHANGED, "%s: cannot go on to the same bits: %s%s", r->out, why,
+                       fits ? " (--force goes on all the same)" : "");
     memcpy(r->forced, why, sizeof why);
     return ZO_OK;
 }
@@ -199,6 +221,16 @@ static zo_status take_up_lines(zo_record *r)
     return sound < size ? zo_append_cut(&r->lines, (int64_t)sound) : ZO_OK;
 }
 
+/* The journal is empty: nothing was done yet, or it was lost; a saved state may have outlived it. */
+static zo_status begin_again(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
+{
+    zo_status status = begin(r, def, trainer);
+    if (status || !there(r->checkpoint)) return status;
+    r->live = false;
+    zo_append_close(&r->lines);
+    return zo_journal_survey(&r->journal, &r->survey);
+}
+
 zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *def,
                            const zo_trainer *trainer)
 {
@@ -211,7 +243,8 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
     if (!status) status = zo_journal_survey(&r->journal, &r->survey);
     if (status) return status;
     sweep(r);
-    if (!r->survey.recipe.size) return begin(r, def, trainer); /* nothing was done yet */
+    if (!r->survey.recipe.size) status = begin_again(r, def, trainer);
+    if (status || r->live) return status;
     status = check_end(r);
     if (!status) status = check_same(r, def, trainer);
     if (!status) status = take_up_lines(r);
@@ -221,12 +254,7 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
 /* Whether the first network was given and is not at hand now. */
 static zo_status check_first(const zo_record *r, const zo_train_def *def)
 {
-    json_t *began = r->survey.recipe.size ? zo_recipe_read(r->ctx, r->out, r->survey.recipe.data,
-                                                           r->survey.recipe.size)
-                                          : NULL;
-    const char *init = json_string_value(json_object_get(began, "init"));
-    bool other = init && (!def->init || zo_recipe_hex(init) != zo_recipe_numbers(def->init));
-    json_decref(began);
+    bool other = *r->init && (!def->init || zo_recipe_hex(r->init) != zo_recipe_numbers(def->init));
     if (!other) return ZO_OK;
     return zo_fail(
         r->ctx, ZO_FORMAT,

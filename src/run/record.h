@@ -19,6 +19,7 @@ typedef struct zo_record {
     unsigned failing; /* which files could not be written last time */
     bool live;        /* entries are added; else the journal is being read */
     zo_survey survey; /* of the journal of a run that is resumed */
+    char init[24];    /* checksum of the network that a resumed run began with, else "" */
     char forced[512]; /* what had changed, when that was overridden; else "" */
     double *losses;   /* of a step; NULL where they do not determine it */
     size_t numbers;

@@ -59,10 +59,11 @@ static zo_status open_run(writing *w, zo_context *ctx, const char *run)
 {
     zo_status status = zo_rebuild_open(&w->b, ctx, run, NULL);
     if (status == ZO_USAGE)
-        return zo_fail(ctx, ZO_UNSUPPORTED,
-                       "%s: losses do not determine its network: only a run of a method such as weights, "
-                       "from a network of its own, can be written as seeds",
-                       run);
+        return zo_fail(
+            ctx, ZO_UNSUPPORTED,
+            "%s: losses do not determine its network: only a run of a method such as weights, "
+            "from a network of its own, can be written as seeds",
+            run);
     if (status) return status;
     if (w->b.survey.ended && !access(w->b.model, F_OK)) return ZO_OK;
     return zo_fail(ctx, ZO_UNSUPPORTED, "%s: the run has not ended yet: resume it first", run);
@@ -221,10 +222,11 @@ static zo_status take_packed(reading *r, size_t n, double **out)
         return bad(r, "its numbers are cut off");
     *out = zo_alloc(r->ctx, n * sizeof **out);
     if (!*out) return ZO_NO_MEMORY;
-    if (zo_inflate(r->ctx, &r->in, *out, n)) return ZO_OK;
+    zo_status status = zo_inflate(r->ctx, &r->in, *out, n);
+    if (!status) return ZO_OK;
     zo_free(r->ctx, *out);
     *out = NULL;
-    return bad(r, "its numbers cannot be unpacked");
+    return status == ZO_FORMAT ? bad(r, "its numbers cannot be unpacked") : status;
 }
 
 static zo_status take_step(reading *r, zo_trainer *trainer, double progress, const double *weight)

@@ -24,6 +24,8 @@ static zo_status load_saved(zo_rebuild *b, const char *run, saved *s)
         status = zo_checkpoint_load(b->checkpoint, zo_recipe_hex(definition), false, &s->course,
                                     s->kept, s->trainer);
     s->there = !status;
+    /* Its step was taken, even if nothing in the journal follows it. */
+    if (s->there && s->course.step > b->survey.done) b->survey.done = s->course.step;
     return status;
 }
 
@@ -106,7 +108,7 @@ zo_status zo_verify(zo_context *ctx, const char *run, const zo_train_def *def, z
     out->steps = b.loop.course.step;
     out->from_losses = b.loop.from_losses;
     out->seconds = zo_loop_clock() - start;
-    out->seconds_training = b.survey.seconds;
+    if (b.survey.named) out->seconds_training = b.survey.seconds;
     free_saved(&s);
     zo_rebuild_close(&b);
     return status;

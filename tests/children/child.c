@@ -163,6 +163,7 @@ static void serve(void)
         answer();
         served++;
         if (!strcmp(mode, "leave")) _exit(0);
+        if (!strcmp(mode, "answer-exit")) _exit(3);
         if (!strcmp(mode, "one-then-close")) close(0), hang();
         if (!strcmp(mode, "late")) usleep(30000), say("99\n");
     }

@@ -1,8 +1,9 @@
 /* Makes calls fail that concern files below a folder.
  *
  *     ZO_FAULT_UNDER   the folder
- *     ZO_FAULT_CALL    what is counted and fails: open, create (an open that makes a file), write, sync,
- *                      rename, truncate, unlink, mkdir; space (create, write and mkdir); any
+ *     ZO_FAULT_CALL    what is counted and fails: open, create (an open that makes a file), read, write,
+ *                      sync, rename, truncate, unlink, mkdir; space (create, write and mkdir); any
+ *                      (all but read)
  *     ZO_FAULT_NAME    only files whose name begins with this
  *     ZO_FAULT_HOW     an errno; short: half is written; full: half of the first write, then ENOSPC; kill:
  *                      half is written, or nothing is done, and the process ends by SIGKILL
@@ -27,6 +28,7 @@ typedef enum kind {
     TRUNCATE = 32,
     UNLINK = 64,
     MKDIR = 128,
+    READ = 256,
 } kind;
 
 typedef enum fault { NONE, FAIL, HALF, KILL } fault;
@@ -35,16 +37,10 @@ static const struct {
     const char *name;
     unsigned kinds;
 } calls[] = {
-    {"open", OPEN | CREATE},
-    {"create", CREATE},
-    {"write", WRITE},
-    {"sync", SYNC},
-    {"rename", RENAME},
-    {"truncate", TRUNCATE},
-    {"unlink", UNLINK},
-    {"mkdir", MKDIR},
-    {"space", CREATE | WRITE | MKDIR},
-    {"any", ~0u},
+    {"open", OPEN | CREATE}, {"create", CREATE},       {"write", WRITE},
+    {"sync", SYNC},          {"rename", RENAME},       {"truncate", TRUNCATE},
+    {"unlink", UNLINK},      {"mkdir", MKDIR},         {"space", CREATE | WRITE | MKDIR},
+    {"read", READ},          {"any", ~(unsigned)READ},
 };
 
 static shim_path root;
@@ -147,6 +143,16 @@ SHIM ssize_t write(int fd, const void *data, size_t size)
     return most;
 }
 
+SHIM ssize_t read(int fd, void *data, size_t size)
+{
+    return fate_of_file(fd, READ) ? -1 : REAL(read)(fd, data, size);
+}
+
+SHIM ssize_t pread(int fd, void *data, size_t size, off_t at)
+{
+    return fate_of_file(fd, READ) ? -1 : REAL(pread)(fd, data, size, at);
+}
+
 /* A part in time: what a short write may do. */
 SHIM ssize_t writev(int fd, const struct iovec *part, int parts)
 {
@@ -240,6 +246,7 @@ SHIM int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, m
 
 SHIM __typeof__(open) open64 __attribute__((alias("open")));
 SHIM __typeof__(openat) openat64 __attribute__((alias("openat")));
+SHIM __typeof__(pread) pread64 __attribute__((alias("pread")));
 SHIM __typeof__(pwrite) pwrite64 __attribute__((alias("pwrite")));
 SHIM __typeof__(ftruncate) ftruncate64 __attribute__((alias("ftruncate")));
 
