@@ -76,10 +76,11 @@ static void note_line(cli_run *r, json_t *line)
     json_decref(line);
 }
 
-/* A last line without its end was being written when the run died. */
+/* The lines of metrics.jsonl. After a power failure the last ones may be anything: they are passed over, as resuming drops them. What is
+ * followed by a sound line was not left by that. */
 static bool read_metrics(cli_run *r)
 {
-    char *path = inside(r->path, "metrics.jsonl"), *line = NULL;
+    char *path = inside(r->path, "metrics.jsonl"), *line = NULL, *fault = NULL;
     FILE *f = fopen(path, "r");
     size_t room = 0;
     ssize_t n;
@@ -88,12 +89,18 @@ static bool read_metrics(cli_run *r)
     for (int at = 1; f && !r->fault && (n = getline(&line, &room, f)) > 0; at++) {
         json_error_t error;
         json_t *object = json_loadb(line, (size_t)n, 0, &error);
-        if (object)
+        if (object && fault) {
+            r->fault = fault;
+            fault = NULL;
+            json_decref(object);
+        } else if (object) {
             note_line(r, object);
-        else if (line[n - 1] == '\n')
-            r->fault = cli_format("%s:%d: column %d: %s", path, at, error.column, error.text);
+        } else if (!fault) {
+            fault = cli_format("%s:%d: column %d: %s", path, at, error.column, error.text);
+        }
     }
     if (f) fclose(f);
+    free(fault);
     free(line);
     free(path);
     return !r->fault;

@@ -2,8 +2,8 @@
 
 What was synced is there. Of what was not, anything may be:
 
-    data      of a file: nothing, all, a prefix, or any choice of its blocks; the rest of a file that
-              grew is zeros, or what happened to be on the disk
+    data      of a file: nothing, all, a prefix, or any choice of its blocks; the rest of a file
+              that grew is zeros, or what happened to be on the disk
     names     of a folder: the operations on them up to some point, in the order they were done in
 
 A name is there for certain only after its folder was synced; syncing a file does not bring its name

@@ -1,4 +1,4 @@
-"""Kills at random moments: what test_kill.py does a few times and long_kill.py two hundred times."""
+"""Kills at random moments: test_kill.py does some, long_kill.py two hundred."""
 
 import time
 
@@ -70,7 +70,7 @@ def verify_unfinished(t, run):
 
 
 def cost_bounded(index, case, reference, kernels, tally, verify=False):
-    """One kill, counted, of a run with a budget in epochs; the bits are those of the undisturbed."""
+    """One kill, counted, of a run with a budget in epochs: it ends with the undisturbed bits."""
     draw = durable.draw_for("kill", index)
     with durable.Trial(f"kill {index}, {case.name}") as t:
         for attempt in range(20):

@@ -2,7 +2,7 @@
 """labels: plain serial
 
 200 cuts of power over recorded runs of all estimators, with budgets in epochs and in seconds: every
-run that there was goes on to the bits of the undisturbed one, and nothing that was promised is gone.
+run that there was goes on to the bits of the undisturbed one; nothing that was promised is gone.
 """
 
 import sys

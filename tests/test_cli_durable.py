@@ -183,7 +183,7 @@ class Resume(Durable):
                 self.bad("resume", "open", "--quiet", status=2 if says == "blobs" else 1, says=says)
         self.write("open/config.json", config)
         (self.folder / "open/journal").write_bytes(b"no journal")
-        self.bad("resume", "open", "--quiet", status=1, says="journal")
+        self.bad("verify", "open", "--quiet", status=1, says="journal")
 
 
 class Verify(Durable):

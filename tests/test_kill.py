@@ -124,8 +124,8 @@ class Lock(unittest.TestCase):
         reference = durable.reference(case)
         with durable.Trial("two at once") as t:
             run = t.folder / "run"
-            t.check(t.kill(case.train(run, "--checkpoint", "0.01"), 0.3 * reference.seconds, run=run),
-                    "ended before the kill")
+            words = case.train(run, "--checkpoint", "0.01")
+            t.check(t.kill(words, 0.3 * reference.seconds, run=run), "ended before the kill")
             several = [t.start(["resume", run, "--quiet", "--json"]) for _ in range(4)]
             done = [t.wait(p) for p in several]
             resumed = [e for e in durable.journal(run) if e.type == durable.RESUME]

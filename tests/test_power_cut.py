@@ -2,8 +2,8 @@
 """labels: plain
 
 Runs whose power is cut, by a model of a disk that keeps what was synced and any part of what was
-not, end with the bits of undisturbed ones; and the model finds what is wrong with runs that sync too
-little or too late. long_power_cut.py is the same with 200 cuts.
+not, end with the bits of undisturbed ones; and the model finds what is wrong with runs that sync
+too little or too late. long_power_cut.py is the same with 200 cuts.
 """
 
 import unittest

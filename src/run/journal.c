@@ -108,10 +108,12 @@ static zo_status begin(zo_journal *j)
     j->length = st.st_size;
     zo_status status = read_at(j, start, sizeof start, 0, &got);
     if (status) return status;
-    if (got < sizeof magic ? memcmp(start, magic, got) : memcmp(start, magic, sizeof magic))
+    bool begins = !memcmp(start, magic, got), whole = begins && got == sizeof magic;
+    /* What was never synced may be anything after a power failure. Who writes goes on without it. */
+    if (!begins && j->file.fd < 0)
         return zo_fail(j->ctx, ZO_FORMAT, "%s: not the journal of a run", j->file.path);
-    j->at = j->taken = got < sizeof magic ? 0 : (int64_t)sizeof magic;
-    return got < sizeof magic ? ZO_OK : read_entry(j);
+    j->at = j->taken = whole ? (int64_t)sizeof magic : 0;
+    return whole ? read_entry(j) : ZO_OK;
 }
 
 zo_status zo_journal_take(zo_journal *j)

@@ -54,10 +54,11 @@ typedef struct zo_journal {
 } zo_journal;
 
 /* Opens a run's journal, locked, to add to it and first to read what it holds: the present entry is the first. An entry of up to `most` bytes is
- * always written whole or kept. *fresh: it holds nothing. Errors: BUSY, NOT_FOUND, IO, FORMAT (not a journal), NO_MEMORY. */
+ * always written whole or kept. *fresh: it holds nothing. One that does not begin like a journal
+ * has no sound entry. Errors: BUSY, NOT_FOUND, IO, FORMAT (not a file), NO_MEMORY. */
 zo_status zo_journal_open(zo_journal *j, const zo_context *ctx, const char *path, bool make,
                           size_t most, bool *fresh);
-/* The same to read only, without a lock. */
+/* The same to read only, without a lock. Errors: FORMAT also if it does not begin like a journal. */
 zo_status zo_journal_read(zo_journal *j, const zo_context *ctx, const char *path);
 /* Frees and closes, without writing; legal on a zeroed struct. */
 void zo_journal_close(zo_journal *j);

@@ -243,6 +243,8 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
     if (!status) status = zo_journal_survey(&r->journal, &r->survey);
     if (status) return status;
     sweep(r);
+    if (!r->survey.recipe.size && !fresh)
+        zo_log(ctx, ZO_LOG_WARNING, "%s: its journal has no sound entry, and is begun anew", r->out);
     if (!r->survey.recipe.size) status = begin_again(r, def, trainer);
     if (status || r->live) return status;
     status = check_end(r);
