@@ -144,7 +144,7 @@ static bool read_key(const reading *r, const char *key, const json_t *value)
 /* The whole text, or NULL after printing why not. */
 static char *read_file(const char *path)
 {
-    enum { MOST = 16 << 20 };
+    enum { MOST = 1 << 20 }; /* JSON takes many times its text */
     FILE *f = fopen(path, "r");
     char *text = cli_alloc(MOST + 1);
     size_t n = f ? fread(text, 1, MOST, f) : 0;

@@ -139,7 +139,10 @@ static void print_json(const exported *e, const format *f)
 static int write_file(zo_context *ctx, const export_options *o, const format *f, exported *e)
 {
     zo_status status = f->write(ctx, e);
-    if (status) return cli_status(ctx, status);
+    int fault = cli_status(ctx, status);
+    if (status)
+        return fault == CLI_USAGE ? CLI_FAILED
+                                  : fault; /* it is about the run, not about the usage */
     struct stat s;
     e->bytes = stat(e->path, &s) ? e->seeds.bytes : (int64_t)s.st_size;
     if (o->json)

@@ -11,6 +11,9 @@
 #include "cli.h"
 #include "output.h"
 
+#define LINE_MOST 65536       /* bytes of a line of metrics.jsonl */
+#define CONFIG_MOST (1 << 20) /* bytes of config.json: JSON takes many times its text */
+
 static char *inside(const char *folder, const char *name)
 {
     size_t n = strlen(folder);
@@ -41,7 +44,11 @@ static bool read_config(cli_run *r)
     json_error_t error;
     char *path = inside(r->path, "config.json");
     FILE *f = fopen(path, "r");
-    if (f) {
+    struct stat st;
+    if (f && !fstat(fileno(f), &st) && st.st_size > CONFIG_MOST) {
+        r->fault = cli_format("%s: is too large for a config file", path);
+        fclose(f);
+    } else if (f) {
         r->config = json_loadf(f, JSON_REJECT_DUPLICATES, &error);
         if (!r->config)
             r->fault =
@@ -76,31 +83,27 @@ static void note_line(cli_run *r, json_t *line)
     json_decref(line);
 }
 
-/* The lines of metrics.jsonl. After a power failure the last ones may be anything: they are passed over, as resuming drops them. What is
- * followed by a sound line was not left by that. */
+/* The lines of metrics.jsonl. A power failure may leave anything where lines were not yet synced, and sound ones behind it: what cannot be read
+ * is passed over and counted. Nothing that a run depends on is in this file. */
 static bool read_metrics(cli_run *r)
 {
-    char *path = inside(r->path, "metrics.jsonl"), *line = NULL, *fault = NULL;
+    char *path = inside(r->path, "metrics.jsonl"), *line = NULL;
     FILE *f = fopen(path, "r");
     size_t room = 0;
     ssize_t n;
     if (!f && errno != ENOENT)
         r->fault = cli_format("%s: cannot be read: %s", path, strerror(errno));
-    for (int at = 1; f && !r->fault && (n = getline(&line, &room, f)) > 0; at++) {
-        json_error_t error;
-        json_t *object = json_loadb(line, (size_t)n, 0, &error);
-        if (object && fault) {
-            r->fault = fault;
-            fault = NULL;
-            json_decref(object);
-        } else if (object) {
+    while (f && (n = getline(&line, &room, f)) > 0) {
+        json_t *object = n <= LINE_MOST ? json_loadb(line, (size_t)n, 0, NULL) : NULL;
+        bool fine = json_is_object(object);
+        if (fine)
             note_line(r, object);
-        } else if (!fault) {
-            fault = cli_format("%s:%d: column %d: %s", path, at, error.column, error.text);
-        }
+        else
+            json_decref(object);
+        r->unreadable +=
+            !fine && line[n - 1] == '\n'; /* the torn last line is nothing to speak of */
     }
     if (f) fclose(f);
-    free(fault);
     free(line);
     free(path);
     return !r->fault;

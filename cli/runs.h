@@ -15,6 +15,7 @@ typedef struct cli_run {
     bool resumable;          /* stopped or interrupted, with a journal to go on from */
     bool model;              /* model.safetensors is there */
     int lines, resumed;      /* of metrics.jsonl; how often the run was continued */
+    int unreadable;          /* lines of it that are damaged */
     double started, changed; /* seconds since 1970 */
 } cli_run;
 

@@ -72,6 +72,11 @@ static void print_run(const cli_run *r, const zo_seeds_info *seeds, int width)
 {
     cli_row(stdout, width, 5, "run", r->path);
     print_state(r, width);
+    if (r->unreadable) {
+        char *text = cli_format("%d lines of metrics.jsonl", r->unreadable);
+        cli_row(stdout, width, 5, "damage", text);
+        free(text);
+    }
     if (seeds) {
         char *text = cli_smaller((double)seeds->bytes, (double)seeds->model_bytes);
         cli_row(stdout, width, 5, "seeds", text);
@@ -97,6 +102,7 @@ static int print_run_json(const cli_run *r, const zo_seeds_info *seeds, const zo
     if (r->resumed) cli_json_int(json, "resumed", r->resumed);
     json_object_set(json, "config", r->config);
     cli_json_int(json, "reports", r->lines);
+    if (r->unreadable) cli_json_int(json, "unreadable", r->unreadable);
     if (r->last) json_object_set(json, r->ended ? "result" : "last_report", r->last);
     if (seeds) cli_json_int(json, "seeds_bytes", seeds->bytes);
     if (seeds) cli_json_int(json, "model_bytes", seeds->model_bytes);

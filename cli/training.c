@@ -203,10 +203,21 @@ static zo_status learn(training *t)
     return zo_train(t->ctx, &def, &t->result, &t->network);
 }
 
+/* Where all saved states are damaged, the first network and the journal still lead to where the run was. */
+static zo_status learn_again(training *t)
+{
+    zo_status status = learn(t);
+    bool left_out = t->plan.o.init && !t->init;
+    if (status != ZO_FORMAT || !left_out || t->network) return status;
+    zo_model_load(t->ctx, t->plan.o.init, &t->init);
+    return learn(t); /* without it the fault is the same again */
+}
+
 /* Two commands may choose the same free number; the library lets only one of them have it. */
 static zo_status learn_in_own_folder(training *t)
 {
     enum { TRIES = 100 };
+    if (t->resume) return learn_again(t);
     if (t->plan.o.out) return learn(t);
     bool parent_is_new = access("runs", F_OK) != 0;
     zo_status status = ZO_EXISTS;
@@ -245,7 +256,10 @@ static int finish(training *t, zo_status status)
 {
     bool stopped = status == ZO_CANCELLED;
     cli_progress_end(&t->progress);
-    if (stopped && !t->network) return cli_fail(CLI_STOPPED, "stopped before training began");
+    if (stopped && !t->network)
+        return cli_fail(CLI_STOPPED,
+                        t->resume ? "stopped before the run was where it had been: nothing is lost"
+                                  : "stopped before training began");
     if (t->network && status != ZO_DIVERGED) show_result(t, stopped);
     return cli_status(t->ctx, status);
 }

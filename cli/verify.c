@@ -92,6 +92,13 @@ static void print_json(const char *run, const zo_verified *v)
 
 /* ---- the work ---- */
 
+/* What a run is cannot be wrong usage. */
+static int fault_status(const zo_context *ctx, zo_status status)
+{
+    int result = cli_status(ctx, status);
+    return result == CLI_USAGE ? CLI_FAILED : result;
+}
+
 /* Loads what the run learned from: its steps cannot be taken from the journal alone. */
 static int verify_with_data(training *t, const cli_run *run, const verify_options *o,
                             zo_verified *out)
@@ -103,7 +110,7 @@ static int verify_with_data(training *t, const cli_run *run, const verify_option
     zo_train_def def = zo_train_default_def();
     def.task = t->task;
     def.init = t->init;
-    return cli_status(t->ctx, zo_verify(t->ctx, run->path, &def, out));
+    return fault_status(t->ctx, zo_verify(t->ctx, run->path, &def, out));
 }
 
 static int verify(training *t, const cli_run *run, const verify_options *o)
@@ -114,7 +121,7 @@ static int verify(training *t, const cli_run *run, const verify_options *o)
     free(text);
     zo_status status = zo_verify(t->ctx, run->path, NULL, &found);
     int result =
-        status == ZO_USAGE ? verify_with_data(t, run, o, &found) : cli_status(t->ctx, status);
+        status == ZO_USAGE ? verify_with_data(t, run, o, &found) : fault_status(t->ctx, status);
     cli_progress_end(&t->progress);
     if (result) return result;
     if (o->json)

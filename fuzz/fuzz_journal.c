@@ -42,7 +42,8 @@ static void mend(text *t, const uint8_t *data, size_t size, uint8_t mode)
         memcpy(&n, data + at + 8, 4);
         memcpy(&type, data + at + 12, 2);
         if (n > size - at - HEAD) n = (uint32_t)(size - at - HEAD);
-        bool own = mode & OWN_RECIPE && (type == ZO_ENTRY_START || type == ZO_ENTRY_RESUME);
+        bool own = mode & OWN_RECIPE &&
+                   (type == ZO_ENTRY_START || type == ZO_ENTRY_RESUME || type == ZO_ENTRY_FORCE);
         if (own)
             add_entry(t, data + at, f->recipe, (uint32_t)f->size);
         else

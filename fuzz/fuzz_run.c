@@ -16,7 +16,7 @@
 const cli_command *const cli_commands[] = {&cli_show, NULL};
 
 static char folder[] = "/tmp/zeroth-fuzz-XXXXXX";
-static char run[64], config[64], metrics[64];
+static char run[64], config[96], metrics[96];
 
 static void put(const char *path, const uint8_t *data, size_t size)
 {

@@ -88,6 +88,7 @@ static inline void put_all_types(journal_bytes *b)
     put_numbers(b, 4, 1, (double[]){1, -2, 1e-300, NAN, INFINITY}, 5);
     put_step(b, 2, 0.25, 0.375);
     put_text(b, 2, "{\"net\":\"dense2\",\"seed\":\"7\"}");
+    put_text(b, 9, "{\"forced\":\"the seed\"}");
     put_numbers(b, 4, 2, (double[]){3}, 1);
     put_numbers(b, 5, 2, (double[]){NAN, 0.625}, 2);
     put_numbers(b, 7, 5, NULL, 0);
@@ -124,5 +125,35 @@ static inline int take_all(zo_context *where, zo_journal *j)
     int n = 0;
     for (; j->entry.type; n++) take(where, j);
     return n;
+}
+/* Writes a run's journal again: edit() may change an entry, or say false to leave it out. */
+static inline void rewrite_journal(zo_context *where, const char *run,
+                                   bool (*edit)(zo_entry *e, void *user), void *user)
+{
+    char path[4096], other[4096 + 8];
+    snprintf(path, sizeof path, "%s/journal", run);
+    snprintf(other, sizeof other, "%s.edited", path);
+    zo_journal from = read_journal(where, path), to = write_journal(where, other, 4096);
+    assert_int_equal(zo_journal_turn(&to), ZO_OK);
+    for (; from.entry.type; take(where, &from)) {
+        zo_entry e = from.entry;
+        if (!edit(&e, user)) continue;
+        switch (e.type) {
+        case ZO_ENTRY_START:
+        case ZO_ENTRY_RESUME:
+        case ZO_ENTRY_FORCE: zo_journal_add_text(&to, e.type, e.data, e.size); break;
+        case ZO_ENTRY_STEP: zo_journal_add_step(&to, e.step, e.a, e.b); break;
+        case ZO_ENTRY_LOSSES: zo_journal_add_losses(&to, e.step, e.value, e.values); break;
+        case ZO_ENTRY_LOOK:
+        case ZO_ENTRY_LAST_LOOK: zo_journal_add_look(&to, e.type, e.step, e.a, e.b); break;
+        case ZO_ENTRY_GAP: zo_journal_add_gap(&to, e.step); break;
+        case ZO_ENTRY_END: zo_journal_add_end(&to, e.step, (zo_end)e.end); break;
+        case ZO_ENTRY_TYPES: break;
+        }
+    }
+    assert_int_equal(zo_journal_sync(&to), ZO_OK);
+    zo_journal_close(&from);
+    zo_journal_close(&to);
+    assert_int_equal(rename(other, path), 0);
 }
 #endif

@@ -7,6 +7,25 @@
 
 #include "contract_support.h"
 
+/* What was logged. */
+typedef struct book {
+    char text[2000];
+    int warnings, infos;
+} book;
+
+static inline void listen(void *user, zo_log_level level, const char *text)
+{
+    book *b = user;
+    b->warnings += level == ZO_LOG_WARNING;
+    b->infos += level == ZO_LOG_INFO;
+    size_t n = strlen(b->text);
+    snprintf(b->text + n, sizeof b->text - n, "%s\n", text);
+}
+
+static zo_context *ctx; /* two threads, whose log is kept */
+static book said;
+static char *folder;
+
 /* A run to be disturbed. */
 typedef struct course {
     trial t;
@@ -19,6 +38,7 @@ typedef struct course {
     const char *data; /* a setting of the task; NULL: n=130 */
 } course;
 
+/* A trial as a course. */
 static inline course course_of(const trial *t)
 {
     course c = {.t = *t, .epochs = 9, .seed = 11};
@@ -43,6 +63,39 @@ static inline const char *fresh_in(const char *parent, char path[ROOM], const ch
     static int turn;
     assert_true(snprintf(path, ROOM, "%s/%s-%d", parent, name, turn++) < ROOM);
     return path;
+}
+
+static inline const char *fresh(char path[ROOM], const char *name)
+{
+    return fresh_in(folder, path, name);
+}
+
+/* The course of an estimator and a rule. */
+static inline course plain(const char *estimator, const char *rule)
+{
+    trial t = trial_of(estimator, rule);
+    snprintf(t.name, sizeof t.name, "%s:%s", estimator, rule);
+    return course_of(&t);
+}
+
+static inline int set_up(void **state)
+{
+    (void)state;
+    zo_context_def def = zo_context_default_def();
+    def.threads = 2;
+    def.log = listen;
+    def.log_user = &said;
+    assert_int_equal(zo_context_create(&def, &ctx), ZO_OK);
+    folder = make_quick_folder();
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    zo_context_destroy(ctx);
+    remove_folder(folder);
+    return 0;
 }
 
 /* Removes a run; `path` stays the caller's. */
@@ -230,8 +283,8 @@ static inline outcome undisturbed(const course *c, long *calls)
 
 /* Trains until the parallel call `at`, where the run is copied to `killed` (unless NULL), and then stopped. Up to two `states` are saved
  * before. */
-static inline void interrupt(const course *c, const char *out, const char *kernels, int states,
-                             long at, const char *killed)
+static inline zo_status interrupt(const course *c, const char *out, const char *kernels, int states,
+                                  long at, const char *killed)
 {
     host h;
     outcome o;
@@ -247,18 +300,45 @@ static inline void interrupt(const course *c, const char *out, const char *kerne
         fail_msg("%s: %s", c->t.name, zo_last_error(where));
     free(o.params);
     zo_context_destroy(where);
+    return status;
 }
 
 /* A run that was killed at about two thirds, with two saved states on the way. */
-static inline const char *killed_run(const char *folder, const course *c, char path[ROOM])
+static inline const char *killed_run(const course *c, char path[ROOM])
 {
     char out[ROOM];
     long calls;
     outcome o = undisturbed(c, &calls);
     free(o.params);
-    interrupt(c, fresh_in(folder, out, "first"), NULL, 2, calls * 2 / 3,
-              fresh_in(folder, path, "killed"));
+    interrupt(c, fresh(out, "first"), NULL, 2, calls * 2 / 3, fresh(path, "killed"));
     wipe(out);
     return path;
+}
+/* Verifies with the course's task, loss and first network; `bare`: with nothing. */
+static inline zo_verified verify(const course *like, const char *run, bool bare, zo_status want)
+{
+    course c = *like;
+    zo_verified v;
+    zo_task *task;
+    zo_net *init;
+    zo_train_def def = plan(ctx, &c, NULL, &task, &init);
+    def.method = "of no matter";
+    def.net = NULL;
+    def.seed = 12345;
+    zo_status status = zo_verify(ctx, run, bare ? NULL : &def, &v);
+    if (status != want)
+        fail_msg("%s: %s, not %s: %s", c.t.name, zo_status_name(status), zo_status_name(want),
+                 zo_last_error(ctx));
+    zo_task_destroy(task);
+    zo_net_destroy(init);
+    return v;
+}
+
+static inline zo_verified verify_fine(const course *c, const char *run, bool bare)
+{
+    zo_verified v = verify(c, run, bare, ZO_OK);
+    if (v.different) fail_msg("%s: %d numbers differ", c->t.name, (int)v.different);
+    assert_true(v.numbers > 0 && v.seconds >= 0);
+    return v;
 }
 #endif

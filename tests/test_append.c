@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -201,6 +202,13 @@ static void a_removed_file_is_nobodys(void **state)
     zo_append_close(&b);
 }
 
+static void end(pid_t child)
+{
+    int status;
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+}
+
 /* A child that runs body(path), then says so and waits to be ended. */
 static pid_t start(int (*body)(const char *path), const char *path)
 {
@@ -210,6 +218,7 @@ static pid_t start(int (*body)(const char *path), const char *path)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         byte = (char)body(path);
         if (write(ready[1], &byte, 1) != 1) _exit(1);
         for (;;) pause();
@@ -217,6 +226,7 @@ static pid_t start(int (*body)(const char *path), const char *path)
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
+    if (byte) end(child);
     assert_int_equal(byte, 0);
     return child;
 }
@@ -233,13 +243,6 @@ static int be_refused(const char *path)
     zo_append a;
     bool fresh;
     return !zo_append_busy(path) || zo_append_open(&a, ctx, path, true, 8, &fresh) != ZO_BUSY;
-}
-
-static void end(pid_t child)
-{
-    int status;
-    kill(child, SIGKILL);
-    assert_int_equal(waitpid(child, &status, 0), child);
 }
 
 static void a_second_process_is_kept_out(void **state)

@@ -307,7 +307,7 @@ class Export(Durable):
                 (["run"], 2, "--to seeds"), (["run", "--to", "sead"], 2, "did you mean seeds?"), (["--to", "seeds"], 2, "RUN"),
                 (["run", "--to", "onnx"], 2, "--to seeds or --to safetensors"), (["gone", "--to", "seeds"], 1, "gone"),
                 (["gone", "--to", "safetensors"], 1, "gone"), (["empty", "--to", "seeds"], 1, "empty"),
-                (["nodes", "--to", "seeds"], 2, "nodes"), (["run", "--to", "seeds", "--out", "no/where"], 1, "no/where"),
+                (["nodes", "--to", "seeds"], 1, "nodes"), (["run", "--to", "seeds", "--out", "no/where"], 1, "no/where"),
                 (["run", "--to", "seeds", "--out", "empty", "--force"], 1, "empty")):
             with self.subTest(words=words):
                 self.bad("export", *words, status=status, says=says)

@@ -156,15 +156,15 @@ class List(Runs):
     def test_damaged_runs_do_not_end_the_list(self):
         self.run_of("good")
         for name, file, text in (("no-json", "config.json", '{"schema": 1,\n "task" 3}'), ("no-object", "config.json", "[1]"),
-                                 ("bad-line", "metrics.jsonl", '{}\n{"a": }\n{}\n'), ("binary", "config.json", b"\x00\xff\xfe"),
+                                 ("binary", "config.json", b"\x00\xff\xfe"),
                                  ("empty", "config.json", "")):
             self.run_of(name)
             self.write(f"runs/{name}/{file}", text)
         (self.run_of("lost") / "config.json").unlink()
         (self.folder / "runs/loop").symlink_to("loop")
         rows = {row["name"]: row for row in json.loads(self.good("show", "runs", "--json", "--sort", "state").stdout)["runs"]}
-        self.assertEqual(len(rows), 7)
-        for name, says in (("no-json", "no-json/config.json:2"), ("no-object", "no object"), ("bad-line", "metrics.jsonl:2"),
+        self.assertEqual(len(rows), 6)
+        for name, says in (("no-json", "no-json/config.json:2"), ("no-object", "no object"),
                            ("lost", "config.json: is missing"), ("binary", "binary/config.json:1"), ("empty", "empty/config.json")):
             self.assertEqual(rows[name]["state"], "damaged", name)
             self.assertIn(says, rows[name]["fault"])
@@ -173,7 +173,7 @@ class List(Runs):
         self.assertEqual(self.names("--filter", "state!=damaged"), ["good"])
         self.assertEqual(self.names("--filter", "fault=*missing*"), ["lost"])
         table = self.good("show", "runs").stdout
-        self.assertEqual(table.count("damaged"), 6)
+        self.assertEqual(table.count("damaged"), 5)
 
     def test_strange_values(self):
         """What a file of another make may hold in place of texts and numbers."""

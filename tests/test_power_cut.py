@@ -111,6 +111,22 @@ class Cuts(unittest.TestCase):
                 k, case, recording, saved, reference, count=k), range(1, len(recording.ops) + 1))
             self.assertGreater(sum(found), 0.8 * len(found))
 
+    def test_blocks_out_of_order(self):
+        """A later block of metrics.jsonl reached the disk and an earlier one did not."""
+        case = self.cases[1]
+        reference = self.recorded[case][2]
+        with durable.Trial("blocks out of order") as t:
+            run = t.folder / "run"
+            kill = durable.shim("fault", under=t.folder, call="write", how="kill", first=150)
+            t.check(t.run(case.train(run), kill).returncode == durable.KILLED, "not killed")
+            t.check(not (run / "checkpoint").exists(), "the lines may have been synced")
+            lines = (run / "metrics.jsonl").read_bytes().splitlines(keepends=True)
+            t.check(len(lines) > 4, f"{len(lines)} lines")
+            lines[2] = bytes(len(lines[2]))
+            (run / "metrics.jsonl").write_bytes(b"".join(lines))
+            t.good(["resume", run, "--quiet", "--json"])
+            t.same(run, reference)
+
     def test_everywhere(self):
         """Without resuming: what is left is sound after each operation."""
         for case, (recording, saved, _) in self.recorded.items():

@@ -4,27 +4,20 @@
  */
 #include "resume_support.h"
 
-static char *folder;
 static zo_context *other[3]; /* 1, 2 and 3 threads */
 static int trials;
 
-static int set_up(void **state)
+static int set_up_all(void **state)
 {
-    (void)state;
-    folder = make_quick_folder();
     for (int i = 0; i < 3; i++) other[i] = make_context(i + 1, NULL, NULL);
-    return 0;
+    return set_up(state);
 }
 
-static int tear_down(void **state)
+static int tear_down_all(void **state)
 {
-    (void)state;
     for (int i = 0; i < 3; i++) zo_context_destroy(other[i]);
-    remove_folder(folder);
-    return 0;
+    return tear_down(state);
 }
-
-static const char *fresh(char path[ROOM], const char *name) { return fresh_in(folder, path, name); }
 
 /* The name of the i-th kernel set, counted round. */
 static const char *kernels_at(int i)
@@ -150,19 +143,12 @@ static void own_losses_and_dropped_ones_go_on(void **state)
 
 /* ---- first networks, targets, forwards ---- */
 
-static course plain(const char *estimator)
-{
-    trial t = trial_of(estimator, "momentum");
-    snprintf(t.name, sizeof t.name, "%s", estimator);
-    return course_of(&t);
-}
-
 static void first_networks_of_ones_own_go_on(void **state)
 {
     (void)state;
     const char *const estimator[] = {"nodes", "weights", "backprop"};
     for (int i = 0; i < 3; i++) {
-        course c = plain(estimator[i]), drawn = c;
+        course c = plain(estimator[i], "momentum"), drawn = c;
         c.init = true;
         outcome a = undisturbed(&c, NULL), b = undisturbed(&drawn, NULL);
         assert_true(memcmp(a.params, b.params, a.n * sizeof *a.params) != 0);
@@ -176,7 +162,7 @@ static void first_networks_of_ones_own_go_on(void **state)
 static void targets_are_reached_at_the_same_step(void **state)
 {
     (void)state;
-    course c = plain("backprop");
+    course c = plain("backprop", "momentum");
     c.t.task = "blobs";
     c.epochs = 1000;
     c.target = 0.9;
@@ -189,7 +175,7 @@ static void targets_are_reached_at_the_same_step(void **state)
 static void forwards_end_a_resumed_run(void **state)
 {
     (void)state;
-    course c = plain("nodes");
+    course c = plain("nodes", "momentum");
     c.epochs = 0;
     c.forwards = 7000;
     goes_on(&c);
@@ -203,7 +189,7 @@ static void stopped_again_and_again(const char *estimator, double checkpoint)
     char run[ROOM], killed[ROOM];
     long calls;
     int stops = 0;
-    course c = plain(estimator);
+    course c = plain(estimator, "momentum");
     c.checkpoint = checkpoint;
     outcome want = undisturbed(&c, &calls), got;
     fresh(run, "again");
@@ -245,18 +231,14 @@ static void runs_may_be_stopped_again_and_again(void **state)
 }
 
 /* Killed at every single parallel call of a short run, with and without saved states before. */
-static void killed_at_every_call(const char *estimator, double checkpoint)
+static void killed_at_every_call(course c, double checkpoint)
 {
-    char run[ROOM], killed[ROOM], what[128];
+    char run[ROOM], killed[ROOM], what[256];
     long calls;
-    course c = plain(estimator);
-    put_setting(&c.t, 0, "batch", "50");
-    put_setting(&c.t, 1, "batch", "50");
-    put_setting(&c.t, 2, "batch", "50");
     c.checkpoint = checkpoint;
     outcome want = undisturbed(&c, &calls);
     for (long at = 1; at <= calls; at++) {
-        snprintf(what, sizeof what, "%s killed at call %ld", estimator, at);
+        snprintf(what, sizeof what, "%s killed at call %ld", c.t.name, at);
         interrupt(&c, fresh(run, "every"), NULL, 0, at, fresh(killed, "every-killed"));
         if (access(killed, F_OK)) continue; /* before the run began */
         outcome got = resume_as(other[at % 3], &c, killed, ZO_OK);
@@ -268,13 +250,28 @@ static void killed_at_every_call(const char *estimator, double checkpoint)
     free(want.params);
 }
 
+static course short_one(const char *estimator)
+{
+    course c = plain(estimator, "momentum");
+    for (int i = 0; i < 3; i++) put_setting(&c.t, i, "batch", "50");
+    return c;
+}
+
 static void runs_may_be_killed_at_any_call(void **state)
 {
     (void)state;
-    killed_at_every_call("nodes", 0);
-    killed_at_every_call("weights", 0);
-    killed_at_every_call("weights", 1e-9);
-    killed_at_every_call("backprop", 1e-9);
+    killed_at_every_call(short_one("nodes"), 0);
+    killed_at_every_call(short_one("weights"), 0);
+    killed_at_every_call(short_one("weights"), 1e-9);
+    killed_at_every_call(short_one("backprop"), 1e-9);
+    course c = short_one("nodes"); /* until it has reached what it was to reach */
+    c.t.task = "blobs";
+    c.epochs = 200;
+    c.target = 0.7;
+    outcome o = undisturbed(&c, NULL);
+    assert_true(o.r.steps > 5 && o.r.steps < 60 && o.r.validation_accuracy >= 0.7);
+    free(o.params);
+    killed_at_every_call(c, 0);
 }
 
 int main(void)
@@ -289,5 +286,5 @@ int main(void)
         cmocka_unit_test(runs_may_be_stopped_again_and_again),
         cmocka_unit_test(runs_may_be_killed_at_any_call),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up_all, tear_down_all);
 }

@@ -7,34 +7,6 @@
 
 #include "journal_support.h"
 
-static char *folder;
-static zo_context *ctx;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = make_context(2, NULL, NULL);
-    folder = make_quick_folder();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    zo_context_destroy(ctx);
-    remove_folder(folder);
-    return 0;
-}
-
-static const char *fresh(char path[ROOM], const char *name) { return fresh_in(folder, path, name); }
-
-static course plain(const char *estimator)
-{
-    trial t = trial_of(estimator, "momentum");
-    snprintf(t.name, sizeof t.name, "%s", estimator);
-    return course_of(&t);
-}
-
 /* ---- what differs ---- */
 
 static void own_loss(void *user, int n, int outputs, const float *y, int stride,
@@ -147,9 +119,9 @@ static void what_has_changed_is_named(void **state)
     (void)state;
     for (int e = 0; e < 2; e++) {
         char killed[ROOM], run[ROOM];
-        course c = plain(estimator[e]);
+        course c = plain(estimator[e], "momentum");
         outcome want = undisturbed(&c, NULL), got;
-        killed_run(folder, &c, killed);
+        killed_run(&c, killed);
         copy_folder(killed, fresh(run, "changed"));
         for (int i = 0; i < CHANGES; i++) {
             course other = c;
@@ -185,7 +157,7 @@ static void check_forced(const char *run, const char *says)
     assert_int_equal(found, 1);
     zo_journal j = read_journal(ctx, in_folder(run, "journal"));
     for (found = 0; j.entry.type; take(ctx, &j)) {
-        if (j.entry.type != ZO_ENTRY_RESUME) continue;
+        if (j.entry.type != ZO_ENTRY_FORCE) continue;
         json_t *o = json_loadb(j.entry.data, j.entry.size, 0, NULL);
         const char *forced = json_string_value(json_object_get(o, "forced"));
         found += forced && strstr(forced, says);
@@ -215,7 +187,8 @@ static void force(const course *c, const char *from, int i)
         return;
     }
     if (status) fail_msg("%s, change %d: %s", c->t.name, i, zo_last_error(ctx));
-    assert_true(r.resumed == 1 && r.steps > 20 && isfinite(r.validation_loss));
+    if (!(r.resumed == 1 && r.steps > 5 && isfinite(r.validation_loss)))
+        fail_msg("%s, change %d: %d steps", c->t.name, i, (int)r.steps);
     free(o.params);
     check_forced(run, changes[i].says[0]);
     zo_verified v;
@@ -236,8 +209,8 @@ static void anything_but_the_net_goes_by_force(void **state)
     (void)state;
     for (int e = 0; e < 2; e++) {
         char killed[ROOM], early[ROOM];
-        course c = plain(estimator[e]);
-        killed_run(folder, &c, killed);
+        course c = plain(estimator[e], "momentum");
+        killed_run(&c, killed);
         killed_early(&c, early);
         for (int i = 0; i < CHANGES; i++) {
             force(&c, killed, i);
@@ -250,10 +223,10 @@ static void anything_but_the_net_goes_by_force(void **state)
 static void force_without_a_change_is_no_force(void **state)
 {
     char killed[ROOM];
-    course c = plain("weights");
+    course c = plain("weights", "momentum");
     (void)state;
     outcome want = undisturbed(&c, NULL);
-    killed_run(folder, &c, killed);
+    killed_run(&c, killed);
     c.force = true;
     outcome got = resume_as(ctx, &c, killed, ZO_OK);
     assert_same_outcome(&got, &want, "force");
@@ -266,37 +239,37 @@ static void force_without_a_change_is_no_force(void **state)
 
 /* ---- code ---- */
 
-/* Replaces one text by another in the START of a journal; the entries behind it are written again. */
+typedef struct replacement {
+    const char *from, *to;
+    char text[8192];
+} replacement;
+
+static bool replace(zo_entry *e, void *user)
+{
+    replacement *r = user;
+    if (e->type != ZO_ENTRY_START) return true;
+    const char *at = strstr(e->data, r->from);
+    assert_non_null(at);
+    e->size = (size_t)snprintf(r->text, sizeof r->text, "%.*s%s%s", (int)(at - e->data), e->data,
+                               r->to, at + strlen(r->from));
+    e->data = r->text;
+    return true;
+}
+
+/* Replaces one text by another in the START of a journal. */
 static void edit_start(const char *run, const char *from, const char *to)
 {
-    char path[ROOM], other[ROOM], text[8192];
-    zo_journal in = read_journal(ctx, strcpy(path, in_folder(run, "journal"))),
-               out = write_journal(ctx, fresh(other, "edited"), 4096);
-    assert_int_equal(zo_journal_turn(&out), ZO_OK);
-    const char *at = strstr(in.entry.data, from);
-    assert_non_null(at);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - in.entry.data), in.entry.data, to,
-             at + strlen(from));
-    zo_journal_add_text(&out, ZO_ENTRY_START, text, strlen(text));
-    for (take(ctx, &in); in.entry.type; take(ctx, &in)) {
-        const zo_entry *e = &in.entry;
-        if (e->type == ZO_ENTRY_STEP) zo_journal_add_step(&out, e->step, e->a, e->b);
-        if (e->type == ZO_ENTRY_LOSSES) zo_journal_add_losses(&out, e->step, e->value, e->values);
-        if (e->type == ZO_ENTRY_LOOK) zo_journal_add_look(&out, e->type, e->step, e->a, e->b);
-    }
-    assert_int_equal(zo_journal_sync(&out), ZO_OK);
-    zo_journal_close(&in);
-    zo_journal_close(&out);
-    assert_int_equal(rename(other, path), 0);
+    replacement r = {.from = from, .to = to};
+    rewrite_journal(ctx, run, replace, &r);
 }
 
 static void other_code_is_refused(void **state)
 {
     char killed[ROOM], run[ROOM], version[64];
-    course c = plain("weights");
+    course c = plain("weights", "momentum");
     (void)state;
     outcome want = undisturbed(&c, NULL), got;
-    killed_run(folder, &c, killed);
+    killed_run(&c, killed);
     copy_folder(killed, fresh(run, "version"));
     snprintf(version, sizeof version, "\"version\":\"%s\"", zo_version());
     edit_start(run, version, "\"version\":\"0.0.7\"");
@@ -378,109 +351,6 @@ static void another_split_is_refused(void **state)
     zo_task_destroy(two);
 }
 
-/* ---- time ---- */
-
-/* Progress and seconds never go back, and each step that was taken is there. */
-static void check_time(const char *run, const zo_train_result *r)
-{
-    double progress = 0, seconds = 0;
-    int64_t step = 0, again = 0;
-    zo_journal j = read_journal(ctx, in_folder(run, "journal"));
-    for (; j.entry.type; take(ctx, &j)) {
-        const zo_entry *e = &j.entry;
-        if (e->type != ZO_ENTRY_STEP) continue;
-        again += e->step != step + 1;
-        assert_true(e->a >= progress && e->a <= 1 && e->b >= seconds);
-        step = e->step, progress = e->a, seconds = e->b;
-    }
-    zo_journal_close(&j);
-    assert_int_equal(again, 0);
-    assert_int_equal(step, r->steps);
-    assert_true(progress > 0.5 && seconds <= r->seconds_training);
-}
-
-static void time_bounded(const char *estimator)
-{
-    char run[ROOM], killed[ROOM], what[64];
-    course c = plain(estimator);
-    c.epochs = 0;
-    c.seconds = 0.12;
-    interrupt(&c, fresh(run, "time"), NULL, 1, 150, fresh(killed, "time-killed"));
-    c.resume = true;
-    interrupt(&c, run, NULL, 0, 100, NULL);
-    interrupt(&c, killed, NULL, 1, 100, NULL);
-    const char *const both[] = {run, killed};
-    for (int i = 0; i < 2; i++) {
-        outcome got = resume_as(ctx, &c, both[i], ZO_OK);
-        snprintf(what, sizeof what, "%s, %d", estimator, i);
-        if (!(got.r.seconds_training >= 0.12 && got.r.seconds_training < 20))
-            fail_msg("%s: %g seconds", what, got.r.seconds_training);
-        assert_int_equal(got.r.resumed, 2);
-        check_time(both[i], &got.r);
-        zo_verified v;
-        zo_task *task;
-        zo_net *init;
-        course d = c;
-        zo_train_def def = plan(ctx, &d, NULL, &task, &init);
-        assert_int_equal(zo_verify(ctx, both[i], &def, &v), ZO_OK);
-        assert_int_equal(v.different, 0);
-        assert_int_equal(v.steps, got.r.steps);
-        assert_int_equal(v.numbers, got.n);
-        zo_task_destroy(task);
-        free(got.params);
-    }
-}
-
-static void runs_bounded_by_time_go_on(void **state)
-{
-    (void)state;
-    time_bounded("nodes");
-    time_bounded("weights");
-    time_bounded("backprop");
-}
-
-/* ---- runs that diverge ---- */
-
-static void runs_that_diverged_do_not_go_on(void **state)
-{
-    char run[ROOM], killed[ROOM];
-    course c = plain("backprop");
-    host h;
-    (void)state;
-    c.t.task = "plane";
-    c.net = "dense1";
-    put_setting(&c.t, 0, "batch", "50");
-    memcpy(strchr(c.t.method, ':'), ":sgd", 5);
-    put_setting(&c.t, 1, "lr", "1000");
-    put_setting(&c.t, 2, "schedule", "constant");
-    c.epochs = 1000;
-    zo_context *where = hosted(&h, NULL);
-    outcome want = go_as(where, &c, NULL, ZO_DIVERGED);
-    free(want.params);
-    assert_true(h.calls > 4);
-    h.run = fresh(run, "diverged");
-    h.copy = fresh(killed, "diverged-killed");
-    h.kill_at = h.calls + h.calls / 2;
-    want = go_as(where, &c, run, ZO_DIVERGED);
-    zo_context_destroy(where);
-    assert_int_equal(resume_as(ctx, &c, run, ZO_EXISTS).n, 0);
-    error_says(ctx, run, "diverged", NULL);
-    outcome got = resume_as(ctx, &c, killed, ZO_DIVERGED);
-    assert_same_outcome(&got, &want, "diverged again");
-    zo_task *task;
-    zo_net *init;
-    zo_verified v;
-    zo_train_def def = plan(ctx, &c, NULL, &task, &init);
-    const char *const both[] = {run, killed};
-    for (int i = 0; i < 2; i++) {
-        assert_int_equal(zo_verify(ctx, both[i], &def, &v), ZO_OK);
-        assert_true(v.model && v.different == 0 && v.steps == want.r.steps);
-    }
-    zo_task_destroy(task);
-    free(got.params);
-    free(want.params);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -489,8 +359,6 @@ int main(void)
         cmocka_unit_test(force_without_a_change_is_no_force),
         cmocka_unit_test(other_code_is_refused),
         cmocka_unit_test(another_split_is_refused),
-        cmocka_unit_test(runs_bounded_by_time_go_on),
-        cmocka_unit_test(runs_that_diverged_do_not_go_on),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,27 +3,6 @@
  */
 #include "resume_support.h"
 
-static char *folder;
-static zo_context *ctx;
-
-static int set_up(void **state)
-{
-    (void)state;
-    ctx = make_context(2, NULL, NULL);
-    folder = make_quick_folder();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    zo_context_destroy(ctx);
-    remove_folder(folder);
-    return 0;
-}
-
-static const char *fresh(char path[ROOM], const char *name) { return fresh_in(folder, path, name); }
-
 /* A short run, and what it is put to. */
 typedef struct victim {
     course c;
@@ -43,7 +22,7 @@ static victim victim_of(const char *estimator)
     v.want = undisturbed(&v.c, NULL);
     outcome o = go_as(ctx, &v.c, fresh(v.run, "run"), ZO_OK);
     free(o.params);
-    killed_run(folder, &v.c, v.killed);
+    killed_run(&v.c, v.killed);
     fresh(v.seeds, "seeds");
     return v;
 }
@@ -133,7 +112,7 @@ static void one_refusal_does_not_matter(void **state)
     free(v.want.params);
 }
 
-static zo_status verify(zo_context *where, void *arg)
+static zo_status verify_runs(zo_context *where, void *arg)
 {
     victim *v = arg;
     const char *const runs[] = {v->run, v->killed};
@@ -150,7 +129,7 @@ static void verifying_survives_refused_memory(void **state)
 {
     (void)state;
     victim v = victim_of("weights");
-    assert_true(refuse_each(verify, &v) > 40);
+    assert_true(refuse_each(verify_runs, &v) > 40);
     free(v.want.params);
 }
 

@@ -100,7 +100,8 @@ typedef struct zo_train_result {
  *  as in zo_trainer_create() and zo_trainer_step().
  *
  *  With `resume` the run in `out` goes on where it was stopped or killed, and ends with the bits of one that never was: steps after the
- *  last saved state are taken again as the journal says. Time spent and looks at validation count on. Threads and kernels may be others.
+ *  last saved state are taken again as the journal says. Time spent and looks at validation count on. Threads and kernels may be others. If it is
+ *  cancelled before it is where it was, nothing has changed, and *result is not filled.
  *  Errors: NOT_FOUND (no run there), CHANGED (data, version, net, settings, budget; says which; `force` goes on all the same), BUSY,
  *  EXISTS (the run is done), FORMAT (its files are damaged beyond use). */
 ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *result,
@@ -145,7 +146,8 @@ ZO_API zo_status zo_seeds_save(zo_context *ctx, const char *run, const char *pat
 /** Describes a seeds file without taking its steps. Errors: NOT_FOUND, IO, FORMAT. */
 ZO_API zo_status zo_seeds_describe(zo_context *ctx, const char *path, zo_seeds_info *out);
 
-/** The network of a run directory, a model.safetensors or a seeds file. Errors: NOT_FOUND, IO, FORMAT, NO_MEMORY. */
+/** The network of a run directory, a model.safetensors or a seeds file. Errors: NOT_FOUND, IO, FORMAT, CHANGED (seeds of another version
+ *  of zeroth that would come to another network), CANCELLED, NO_MEMORY. */
 ZO_API zo_status zo_model_load(zo_context *ctx, const char *path, zo_net **out);
 
 /** Rows of a user's file through a saved model. */

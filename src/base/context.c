@@ -126,17 +126,30 @@ static void count(const zo_context *ctx, size_t taken, size_t given)
     if (c->held > c->peak) c->peak = c->held;
 }
 
-void *zo_alloc(const zo_context *ctx, size_t size)
+/* Whether the limit has room for `size` bytes; notes the error if not. */
+static bool fits(const zo_context *ctx, size_t size)
 {
-    const zo_allocator *a = &ctx->allocator;
-    if (ctx->limit && (size > ctx->limit || ctx->held + size + sizeof(header) > ctx->limit)) {
-        zo_fail(
-            ctx, ZO_NO_MEMORY,
+    if (!ctx->limit || (size <= ctx->limit && ctx->held <= ctx->limit - size)) return true;
+    zo_fail(ctx, ZO_NO_MEMORY,
             "out of memory: %zu bytes more were needed, %zu of the %zu allowed are in use; allow "
             "more, or use a smaller net, batch or data set",
             size, ctx->held, ctx->limit);
-        return NULL;
-    }
+    return false;
+}
+
+zo_status zo_reserve(const zo_context *ctx, size_t size)
+{
+    if (!fits(ctx, size)) return ZO_NO_MEMORY;
+    count(ctx, size, 0);
+    return ZO_OK;
+}
+
+void zo_unreserve(const zo_context *ctx, size_t size) { count(ctx, 0, size); }
+
+void *zo_alloc(const zo_context *ctx, size_t size)
+{
+    const zo_allocator *a = &ctx->allocator;
+    if (!fits(ctx, size > SIZE_MAX - ALIGN ? size : size + ALIGN)) return NULL;
     header *h = size > SIZE_MAX - sizeof *h ? NULL : a->alloc(a->user, size + sizeof *h, ALIGN);
     if (!h) {
         zo_fail(ctx, ZO_NO_MEMORY,

@@ -39,6 +39,10 @@ void *zo_alloc(const zo_context *ctx, size_t size);
 void *zo_alloc_zero(const zo_context *ctx, size_t n, size_t size);
 /* Takes back what zo_alloc gave. NULL is legal. */
 void zo_free(const zo_context *ctx, void *ptr);
+/* Counts `size` bytes as held although nothing is allocated, so that later allocations of as much are sure to keep to the limit: give them
+ * back right before. Errors: NO_MEMORY. */
+zo_status zo_reserve(const zo_context *ctx, size_t size);
+void zo_unreserve(const zo_context *ctx, size_t size);
 /* A copy of a text. */
 char *zo_strdup(const zo_context *ctx, const char *text);
 

@@ -52,7 +52,7 @@ void zo_folder_unmake(const char *path, size_t made);
 /* "folder/name", zo_alloc'ed, or NULL. */
 char *zo_path_join(const zo_context *ctx, const char *folder, const char *name);
 
-/* A growing run of bytes. A failed allocation is remembered and shows in zo_buffer_status(). */
+/* A growing run of bytes. A failed allocation is remembered and shows in its status. */
 typedef struct zo_buffer {
     const zo_context *ctx;
     char *data;

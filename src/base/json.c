@@ -19,6 +19,13 @@ bool zo_json_holds(const char *text)
     return json != NULL;
 }
 
+int64_t zo_json_whole(const json_t *object, const char *key, int64_t least, int64_t most)
+{
+    const json_t *value = json_object_get(object, key);
+    int64_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    return n >= least && n <= most ? n : -1;
+}
+
 json_t *zo_json_real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
 void zo_json_set(json_t *object, const char *key, json_t *value, bool *failed)

@@ -13,6 +13,9 @@ json_t *zo_json_parse(const zo_context *ctx, const char *where, const char *text
 /* Whether JSON can hold this text: it is UTF-8. */
 bool zo_json_holds(const char *text);
 
+/* The whole number under a key, -1 if there is none from `least` (0 or more) to `most`. */
+int64_t zo_json_whole(const json_t *object, const char *key, int64_t least, int64_t most);
+
 /* A number, or null when it is not finite. */
 json_t *zo_json_real(double value);
 

@@ -101,6 +101,24 @@ static zo_status check_numbers(zo_net *net, const char *path)
     return ZO_OK;
 }
 
+/* Numbers are little-endian, as on every machine this runs on. */
+static zo_status write_file(zo_net *net, const char *path, const zo_buffer *header)
+{
+    zo_file_out f;
+    uint64_t length = header->size;
+    zo_status status = zo_file_out_open(&f, net->ctx, path);
+    if (status) return status;
+    zo_file_out_add(&f, &length, sizeof length);
+    zo_file_out_add(&f, header->data, header->size);
+    for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
+        zo_segment t = tensor(net, i);
+        zo_file_out_add(&f, t.data, 4 * count(&t));
+    }
+    status = zo_file_out_close(&f, NULL);
+    zo_file_out_drop(&f);
+    return status;
+}
+
 zo_status zo_net_save(const zo_net *net, const char *path)
 {
     const zo_context *ctx = net->ctx;
@@ -108,19 +126,11 @@ zo_status zo_net_save(const zo_net *net, const char *path)
         net; /* read only: tensor() hands out the pointers that the public zo_net_segment() does */
     zo_status sound = check_numbers(n, path);
     if (sound) return sound;
-    zo_buffer b = {.ctx = ctx};
-    zo_buffer_add(&b, "\0\0\0\0\0\0\0", 8);
-    add_header(n, &b);
-    zo_buffer_add(&b, "       ", (8 - b.size % 8) % 8);
-    uint64_t length = b.size - 8;
-    for (int i = 0; i < 8 && !b.status; i++) b.data[i] = (char)(length >> 8 * i & 255);
-    for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
-        zo_segment t = tensor(n, i);
-        zo_buffer_add(&b, t.data,
-                      4 * count(&t)); /* little-endian, as on every machine this runs on */
-    }
-    zo_status status = b.status ? b.status : zo_file_write(ctx, path, b.data, b.size);
-    zo_buffer_free(&b);
+    zo_buffer header = {.ctx = ctx};
+    add_header(n, &header);
+    zo_buffer_add(&header, "       ", (8 - header.size % 8) % 8);
+    zo_status status = header.status ? header.status : write_file(n, path, &header);
+    zo_buffer_free(&header);
     return status;
 }
 

@@ -38,6 +38,11 @@ static zo_status make_room(zo_journal *j, size_t size)
     return ZO_OK;
 }
 
+static bool is_text(zo_entry_type type)
+{
+    return type == ZO_ENTRY_START || type == ZO_ENTRY_RESUME || type == ZO_ENTRY_FORCE;
+}
+
 /* Whether an entry's bytes are what its type says; fills the numbers. */
 static bool take_apart(zo_entry *e)
 {
@@ -47,11 +52,12 @@ static bool take_apart(zo_entry *e)
         [ZO_ENTRY_START] = {0, SIZE_MAX}, [ZO_ENTRY_RESUME] = {0, SIZE_MAX},
         [ZO_ENTRY_STEP] = {24, 24},       [ZO_ENTRY_LOSSES] = {8, SIZE_MAX},
         [ZO_ENTRY_LOOK] = {24, 24},       [ZO_ENTRY_LAST_LOOK] = {24, 24},
-        [ZO_ENTRY_GAP] = {8, 8},          [ZO_ENTRY_END] = {16, 16},
+        [ZO_ENTRY_FORCE] = {0, SIZE_MAX}, [ZO_ENTRY_GAP] = {8, 8},
+        [ZO_ENTRY_END] = {16, 16},
     };
     if (e->type < ZO_ENTRY_START || e->type >= ZO_ENTRY_TYPES) return false;
     if (e->size < sizes[e->type].least || e->size > sizes[e->type].most) return false;
-    if (e->type <= ZO_ENTRY_RESUME) return true;
+    if (is_text(e->type)) return true;
     memcpy(&e->step, e->data, 8);
     if (e->size >= 16) memcpy(&e->a, e->data + 8, 8);
     if (e->size >= 16) memcpy(&e->end, e->data + 8, 8);
@@ -120,6 +126,7 @@ zo_status zo_journal_take(zo_journal *j)
 {
     j->taken = j->at;
     j->taken_sum = j->sum;
+    if (j->entry.type == ZO_ENTRY_STEP) j->taken_step = j->entry.step;
     return read_entry(j);
 }
 
@@ -149,18 +156,15 @@ static void note_end(zo_survey *s, const zo_entry *e)
                                         : ZO_END_DIVERGED;
 }
 
-static void note_resume(zo_survey *s, const zo_entry *e)
-{
-    s->resumed++;
-    if (s->forced < 0 && strstr(e->data, "\"forced\":")) s->forced = s->done;
-}
-
 static void note(zo_survey *s, const zo_entry *e)
 {
     s->ended = e->type == ZO_ENTRY_END;
     switch (e->type) {
+    case ZO_ENTRY_FORCE:
+        if (s->forced < 0) s->forced = s->done;
+        /* fall through */
     case ZO_ENTRY_RESUME:
-        note_resume(s, e);
+        s->resumed++;
         /* fall through */
     case ZO_ENTRY_START:
         s->recipe.size = 0;
@@ -190,6 +194,7 @@ static void note(zo_survey *s, const zo_entry *e)
 static zo_status again(zo_journal *j)
 {
     j->sum = j->taken_sum = 0;
+    j->taken_step = 0;
     return begin(j);
 }
 
@@ -201,6 +206,7 @@ zo_status zo_journal_survey(zo_journal *j, zo_survey *out)
         note(out, &j->entry);
         status = out->recipe.status ? out->recipe.status : zo_journal_take(j);
     }
+    out->unsound = j->length - j->taken;
     return status ? status : again(j);
 }
 

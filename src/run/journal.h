@@ -13,13 +13,14 @@
 
 typedef enum zo_entry_type {
     ZO_ENTRY_START = 1, /* JSON: what the run is made of; see recipe.h */
-    ZO_ENTRY_RESUME, /* the same, of the process that goes on from here; "forced" tells what was overridden */
+    ZO_ENTRY_RESUME,    /* the same, of the process that goes on from here */
     ZO_ENTRY_STEP, /* i64 step (from 1), f64 progress, f64 seconds of training so far: this step is taken next */
     ZO_ENTRY_LOSSES, /* i64 step, f64 ...: what determines the step just named, besides the seed */
     ZO_ENTRY_LOOK, /* i64 step, f64 validation loss, f64 accuracy: what the look at the validation part gave after that step */
     ZO_ENTRY_LAST_LOOK, /* the same, when a run ends or stops: no part of its course */
     ZO_ENTRY_GAP, /* i64 step: entries were lost while the disk failed; the next step is this one */
     ZO_ENTRY_END, /* i64 steps, i64 zo_end */
+    ZO_ENTRY_FORCE, /* as RESUME, of a run that goes on although something has changed; "forced" tells what */
     ZO_ENTRY_TYPES
 } zo_entry_type;
 
@@ -48,14 +49,15 @@ typedef struct zo_journal {
     int64_t at, length; /* of the entry after the present one; of the file */
     int64_t taken;      /* where the last taken entry ends */
     uint64_t taken_sum;
-    zo_entry entry; /* the one zo_journal_take() goes past */
+    int64_t taken_step; /* the last step that a taken entry names */
+    zo_entry entry;     /* the one zo_journal_take() goes past */
     char *buffer;
     size_t room;
 } zo_journal;
 
 /* Opens a run's journal, locked, to add to it and first to read what it holds: the present entry is the first. An entry of up to `most` bytes is
- * always written whole or kept. *fresh: it holds nothing. One that does not begin like a journal
- * has no sound entry. Errors: BUSY, NOT_FOUND, IO, FORMAT (not a file), NO_MEMORY. */
+ * always written whole or kept. *fresh: it holds nothing. One that does not begin like a journal has no
+ * sound entry. Errors: BUSY, NOT_FOUND, IO, FORMAT (not a file), NO_MEMORY. */
 zo_status zo_journal_open(zo_journal *j, const zo_context *ctx, const char *path, bool make,
                           size_t most, bool *fresh);
 /* The same to read only, without a lock. Errors: FORMAT also if it does not begin like a journal. */
@@ -65,12 +67,13 @@ void zo_journal_close(zo_journal *j);
 
 /* What a journal tells as a whole. */
 typedef struct zo_survey {
-    zo_buffer recipe;      /* of the last START or RESUME; empty: there is none */
+    zo_buffer recipe;      /* of the last START, RESUME or FORCE; empty: there is none */
     int64_t named;         /* the last step it names */
     int64_t done;          /* the last step that is known to have been taken */
-    int64_t resumed;       /* RESUME entries */
+    int64_t resumed;       /* RESUME and FORCE entries */
     int64_t forced;        /* steps done before the first of them that was forced, or -1 */
     int64_t gap;           /* the first step after a gap, or -1 */
+    int64_t unsound;       /* bytes behind the last sound entry */
     bool ended;            /* nothing follows the last END */
     zo_end end;            /* how, then */
     bool looked;           /* a LAST_LOOK follows all steps that were taken; */

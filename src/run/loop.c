@@ -136,22 +136,32 @@ static bool entry_is(const zo_loop *l, zo_entry_type type, int64_t step)
     return l->journal && l->journal->entry.type == type && l->journal->entry.step == step;
 }
 
+static bool of_course(zo_entry_type type)
+{
+    return type == ZO_ENTRY_STEP || type == ZO_ENTRY_LOSSES || type == ZO_ENTRY_LOOK;
+}
+
+/* Whether the state has what this entry of the course tells: steps up to the present one, and looks up to the last one. */
+static bool is_held(const zo_course *c, const zo_entry *e)
+{
+    if (e->step != c->step) return e->step < c->step;
+    return e->type != ZO_ENTRY_LOOK || (c->any && c->assessed == c->step);
+}
+
+/* Whether the loop stops at this entry: what comes next, or a gap that the state is not beyond. */
+static bool is_next(const zo_course *c, const zo_entry *e)
+{
+    if (!e->type) return true;
+    if (of_course(e->type)) return !is_held(c, e);
+    return e->type == ZO_ENTRY_GAP && e->step > c->step + 1;
+}
+
 /* Goes past entries that are no part of the course, or that the state already holds. */
 static zo_status skip(zo_loop *l)
 {
     zo_status status = ZO_OK;
-    while (!status && l->journal) {
-        const zo_entry *e = &l->journal->entry;
-        bool course =
-            e->type == ZO_ENTRY_STEP || e->type == ZO_ENTRY_LOSSES || e->type == ZO_ENTRY_LOOK;
-        bool held =
-            course &&
-            (e->step < l->course.step || (e->step == l->course.step && e->type != ZO_ENTRY_LOOK) ||
-             (e->step == l->course.step && l->course.any && e->step == l->course.assessed));
-        bool passable = e->type == ZO_ENTRY_GAP && e->step <= l->course.step + 1;
-        if (!e->type || (course && !held) || (e->type == ZO_ENTRY_GAP && !passable)) break;
+    while (!status && l->journal && !is_next(&l->course, &l->journal->entry))
         status = zo_journal_take(l->journal);
-    }
     return status;
 }
 
@@ -161,7 +171,8 @@ zo_status zo_loop_go_live(zo_loop *l)
     l->live = true;
     l->journal = NULL;
     l->training = zo_loop_clock() - l->course.seconds;
-    if (l->again) l->saved = -INFINITY; /* at once: whoever is killed again and again must get on */
+    /* At once: who is killed again and again must get on, and a first network may be gone the next time. */
+    if (l->again || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
     return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course) : ZO_OK;
 }
 
@@ -205,35 +216,38 @@ static zo_status step_live(zo_loop *l, double progress)
     return ZO_OK;
 }
 
-/* The journal names the next step; its losses may follow. Without them, if they would, the journal was cut off here. */
+/* A step that was begun, and whose losses the journal does not have: it was cut off here. */
+static zo_status step_cut_off(zo_loop *l, double progress, zo_step_info *step)
+{
+    zo_status status = zo_loop_go_live(l);
+    if (!status) status = zo_trainer_step(l->trainer, progress, step);
+    if (!status && l->record) zo_record_losses(l->record, step->step, l->trainer);
+    return status;
+}
+
+/* The journal names the next step; where losses determine it, they follow. */
 static zo_status step_again(zo_loop *l)
 {
     zo_step_info step;
     double progress = l->journal->entry.a;
+    bool by_losses = zo_trainer_numbers(l->trainer) > 0;
     l->progress = progress;
     l->course.seconds = l->journal->entry.b;
+    l->again++;
     if (zo_cancelled(l->ctx)) return zo_fail(l->ctx, ZO_CANCELLED, "stopped on request");
     zo_status status = zo_journal_take(l->journal);
     if (!status) status = skip(l); /* who resumed a run in the middle of a step */
     if (status) return status;
     const zo_entry *e = &l->journal->entry;
-    bool numbers = zo_trainer_numbers(l->trainer) > 0,
-         known = numbers && entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1);
-    if (known) {
+    if (by_losses && entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1)) {
         status = zo_trainer_replay(l->trainer, progress, e->value, e->values, &step);
         l->from_losses += !status;
-        bool forced = l->record && *l->record->forced;
-        known = status != ZO_FORMAT || !forced; /* by force, with other draws: the step is taken */
-    }
-    if (!known && numbers && !l->only_journal) {
-        status = zo_loop_go_live(l);
-        if (!status) status = zo_trainer_step(l->trainer, progress, &step);
-        if (!status && l->record) zo_record_losses(l->record, step.step, l->trainer);
-    } else if (!known) {
+    } else if (by_losses && !l->only_journal) {
+        status = step_cut_off(l, progress, &step);
+    } else {
         status = zo_trainer_step(l->trainer, progress, &step);
     }
     if (!status) count(l, &step);
-    l->again++;
     return status;
 }
 
@@ -292,7 +306,10 @@ zo_status zo_loop_run(zo_loop *l)
     bool ended = false;
     l->saved = l->interval_start = l->reported = zo_loop_clock();
     l->interval_cost = l->course.cost;
-    zo_status status = l->journal || l->only_journal ? ZO_OK : zo_loop_go_live(l);
+    zo_status status = skip(l);
+    /* What the journal tells of another run's steps is no help to one that was changed by force. */
+    bool live = !l->journal || (l->record && *l->record->forced);
+    if (!status && live && !l->only_journal) status = zo_loop_go_live(l);
     while (!status && !ended) status = turn(l, &ended);
     return status || l->course.sound || l->only_journal ? status : diverged(l);
 }

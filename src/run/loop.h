@@ -22,7 +22,7 @@ typedef struct zo_loop {
     bool live;
     bool only_journal; /* takes just `steps` steps, all from the journal */
     int64_t steps;
-    int64_t again;         /* steps taken again; */
+    int64_t again;        /* steps taken again; */
     int64_t from_losses;  /* of these, from journaled losses */
     double training;      /* clock when training would have begun, had it been live all the time */
     double saved, saving; /* clock of the last saved state; how long that took */

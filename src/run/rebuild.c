@@ -1,8 +1,6 @@
 #include "run/rebuild.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 static zo_status check_survey(const zo_rebuild *b, const char *run)
@@ -29,17 +27,17 @@ static zo_status check_recipe(const zo_rebuild *b, const char *run)
     const char *version = json_string_value(json_object_get(b->recipe, "version")),
                *data = json_string_value(json_object_get(b->recipe, "data")),
                *definition = json_string_value(json_object_get(b->recipe, "definition"));
-    char now[24];
+    char now[ZO_SUM_ROOM];
     if (!version || strcmp(version, ZO_VERSION_STRING) != 0)
         return zo_fail(b->ctx, ZO_CHANGED,
                        "%s: zeroth %.40s took its steps, this is " ZO_VERSION_STRING, run,
                        version ? version : "?");
     if (b->hollow) return ZO_OK;
-    snprintf(now, sizeof now, "%016" PRIx64, b->def.task->checksum);
+    zo_recipe_sum(b->def.task->checksum, now);
     if (!data || strcmp(data, now) != 0)
         return zo_fail(b->ctx, ZO_CHANGED, "%s: the data have changed: checksum %.20s, now %s", run,
                        data ? data : "?", now);
-    snprintf(now, sizeof now, "%016" PRIx64, b->loop.trainer->definition);
+    zo_recipe_sum(b->loop.trainer->definition, now);
     if (definition && !strcmp(definition, now)) return ZO_OK;
     return zo_fail(b->ctx, ZO_CHANGED,
                    "%s: the examples are split, labelled or scaled in another way", run);
@@ -106,7 +104,7 @@ zo_status zo_rebuild_until(zo_rebuild *b, int64_t step)
     zo_status status = zo_loop_run(l);
     if (status == ZO_UNSUPPORTED ||
         (!status && l->course.step < l->steps)) /* no data to go on with */
-        return zo_fail(b->ctx, ZO_FORMAT, "%s: its journal lacks what step %lld needs", b->model,
+        return zo_fail(b->ctx, ZO_FORMAT, "%s: lacks what step %lld needs", b->journal.file.path,
                        (long long)l->course.step + 1);
     return status;
 }

@@ -16,11 +16,16 @@ uint64_t zo_recipe_hex(const char *text) { return text ? strtoull(text, NULL, 16
 
 /* ---- writing ---- */
 
+const char *zo_recipe_sum(uint64_t sum, char *out)
+{
+    snprintf(out, ZO_SUM_ROOM, "%016" PRIx64, sum);
+    return out;
+}
+
 static json_t *hex(uint64_t value)
 {
-    char text[24];
-    snprintf(text, sizeof text, "%016" PRIx64, value);
-    return json_string(text);
+    char text[ZO_SUM_ROOM];
+    return json_string(zo_recipe_sum(value, text));
 }
 
 json_t *zo_recipe_settings(const zo_trainer *t, bool *failed)
@@ -155,12 +160,12 @@ zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, s
             *after; /* what it began with lies before `between`, what is now after */
     } parts[] = {
         {"version", "zeroth ", " began it, this is ", ""},
+        {"seed", "it began with seed ", ", this is ", ""},
         {"data", "the data have changed: checksum ", ", now ", ""},
         {"examples", "it began with ", " training examples, now there are ", ""},
         {"trainer", "the trainer ", " began it, this is ", ""},
         {"net", "its net is \"", "\", not \"", "\""},
         {"inputs", "its net takes ", " inputs, not ", ""},
-        {"seed", "it began with seed ", ", this is ", ""},
         {"init", "its first network: ", " when it began, ", " now"},
         {"user_loss", "a loss of the user's own: ", " when it began, ", " now"},
         {"loss_jumps", "loss_jumps: ", " when it began, ", " now"},
@@ -226,13 +231,6 @@ static zo_status bad(const making *m, const char *what)
     return zo_fail(m->ctx, ZO_FORMAT, "%s: no run can have begun like this: %s", m->where, what);
 }
 
-static int64_t whole(const making *m, const char *key, int64_t least, int64_t most)
-{
-    const json_t *value = json_object_get(m->recipe, key);
-    int64_t n = json_is_integer(value) ? json_integer_value(value) : -1;
-    return n >= least && n <= most ? n : -1;
-}
-
 /* "key=value" texts; a loss of the user's own is no setting that could be read. */
 static zo_status read_settings(making *m)
 {
@@ -267,8 +265,10 @@ static zo_status read_seed(const making *m, uint64_t *out)
 
 static zo_status make_task(const making *m, zo_task **out)
 {
-    int64_t inputs = whole(m, "inputs", 1, 1 << 20), outputs = whole(m, "outputs", 1, 1 << 20),
-            classes = whole(m, "classes", 0, 1 << 20), n = whole(m, "examples", 1, INT32_MAX);
+    int64_t inputs = zo_json_whole(m->recipe, "inputs", 1, 1 << 20),
+            outputs = zo_json_whole(m->recipe, "outputs", 1, 1 << 20),
+            classes = zo_json_whole(m->recipe, "classes", 0, 1 << 20),
+            n = zo_json_whole(m->recipe, "examples", 1, INT32_MAX);
     if (inputs < 0 || outputs < 0 || classes < 0 || n < 0) return bad(m, "impossible sizes");
     int64_t batch = 65536; /* as many examples as any batch has; nothing is made for the others */
     return zo_task_hollow(m->ctx, (int)inputs, (int)outputs, (int)classes, n < batch ? n : batch,
@@ -278,7 +278,7 @@ static zo_status make_task(const making *m, zo_task **out)
 /* The first network: the user's, or drawn from the seed. */
 static zo_status make_net(const making *m, uint64_t seed, zo_net **out)
 {
-    char sum[24];
+    char sum[ZO_SUM_ROOM];
     const char *init = json_string_value(json_object_get(m->recipe, "init")),
                *spec = json_string_value(json_object_get(m->recipe, "net"));
     if (init && (!m->def || !m->def->init)) {
@@ -286,15 +286,15 @@ static zo_status make_net(const making *m, uint64_t seed, zo_net **out)
                        "%s: the run started from another network, which is needed here", m->where);
     }
     if (init) {
-        snprintf(sum, sizeof sum, "%016" PRIx64, zo_recipe_numbers(m->def->init));
-        if (!strcmp(sum, init)) return zo_net_copy(m->def->init, out);
+        if (!strcmp(zo_recipe_sum(zo_recipe_numbers(m->def->init), sum), init))
+            return zo_net_copy(m->def->init, out);
         return zo_fail(m->ctx, ZO_CHANGED, "%s: the network that the run started from has changed",
                        m->where);
     }
     zo_net_def n = zo_net_default_def();
     n.spec = spec;
-    n.inputs = (int)whole(m, "inputs", 1, 1 << 20);
-    n.outputs = (int)whole(m, "outputs", 1, 1 << 20);
+    n.inputs = (int)zo_json_whole(m->recipe, "inputs", 1, 1 << 20);
+    n.outputs = (int)zo_json_whole(m->recipe, "outputs", 1, 1 << 20);
     n.seed = seed;
     return spec ? zo_net_create(m->ctx, &n, out) : bad(m, "no net");
 }

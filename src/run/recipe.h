@@ -40,7 +40,9 @@ zo_status zo_recipe_trainer(zo_context *ctx, const char *where, const json_t *re
 /* "estimator:rule" of its settings, or the trainer's name. */
 void zo_recipe_method(const json_t *recipe, char *out, size_t room);
 
-/* A checksum as a recipe writes it; 0 for NULL. */
+/* A checksum as a recipe writes it, and back; 0 for NULL. */
+#define ZO_SUM_ROOM 24
+const char *zo_recipe_sum(uint64_t sum, char *out);
 uint64_t zo_recipe_hex(const char *text);
 
 /* The checksum of a network's numbers. */

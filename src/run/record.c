@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "run/config.h"
+#include "run/metrics.h"
 #include "run/recipe.h"
 
 #define LINES_ROOM (1u << 18) /* bytes of metrics.jsonl that may wait while the disk fails */
@@ -27,6 +28,14 @@ static void note(zo_record *r, unsigned file, zo_status status)
 
 /* ---- opening ---- */
 
+/* Enough for the header of the model, the recipe and a line of metrics: what is allocated after training has begun. */
+static size_t spare_for(const zo_net *net)
+{
+    size_t text = strlen(net->spec);
+    for (const zo_note *n = net->notes; n; n = n->next) text += strlen(n->key) + strlen(n->value);
+    return (1u << 16) + 8 * text + 1024 * (size_t)net->stages;
+}
+
 static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *def,
                             const zo_trainer *trainer)
 {
@@ -39,6 +48,9 @@ static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *d
     r->previous = zo_path_join(ctx, def->out, "checkpoint.previous");
     r->numbers = zo_trainer_numbers(trainer);
     if (r->numbers) r->losses = zo_alloc(ctx, r->numbers * sizeof *r->losses);
+    size_t spare = spare_for(zo_trainer_net(trainer));
+    if (zo_reserve(ctx, spare)) return ZO_NO_MEMORY;
+    r->spare = spare;
     bool all = r->config && r->metrics && r->model && r->checkpoint && r->previous &&
                (r->losses || !r->numbers);
     return all ? ZO_OK : ZO_NO_MEMORY;
@@ -60,10 +72,12 @@ static zo_status add_recipe(zo_record *r, zo_entry_type type, const zo_train_def
                             const zo_trainer *trainer, const char *forced)
 {
     zo_buffer text;
+    zo_unreserve(r->ctx, r->spare);
     zo_status status =
         zo_recipe_write(r->ctx, def, trainer, *r->init ? r->init : NULL, forced, &text);
     if (!status) zo_journal_add_text(&r->journal, type, text.data, text.size);
     zo_buffer_free(&text);
+    zo_reserve(r->ctx, r->spare);
     return status;
 }
 
@@ -206,29 +220,48 @@ static zo_status take_up_lines(zo_record *r)
     zo_status status = zo_append_open(&r->lines, r->ctx, r->metrics, true, LINES_ROOM, &fresh);
     if (!status) status = zo_file_read(r->ctx, r->metrics, SIZE_MAX / 4, &text, &size);
     if (status) return status;
-    for (const char *end; (end = memchr(text + sound, '\n', size - sound));) {
-        size_t length = (size_t)(end - text) - sound;
-        json_t *line = json_loadb(text + sound, length, 0, NULL);
+    for (size_t at = 0; at < size;) {
+        const char *end = memchr(text + at, '\n', size - at);
+        size_t length = end ? (size_t)(end - text) + 1 - at : size - at;
+        json_t *line = end ? json_loadb(text + at, length, 0, NULL) : NULL;
         const char *event = json_string_value(json_object_get(line, "event"));
         if (event && !strcmp(event, "report"))
             r->reported = json_integer_value(json_object_get(line, "step"));
-        bool fine = line != NULL;
+        at += length;
+        if (line) sound = at; /* what cannot be read is dropped at the end alone */
         json_decref(line);
-        if (!fine) break;
-        sound += length + 1;
     }
     zo_free(r->ctx, text);
     return sound < size ? zo_append_cut(&r->lines, (int64_t)sound) : ZO_OK;
 }
 
-/* The journal is empty: nothing was done yet, or it was lost; a saved state may have outlived it. */
+static bool has_state(const zo_record *r) { return there(r->checkpoint) || there(r->previous); }
+
+/* The journal tells of nothing: nothing was done yet, or it was lost; a saved state may have outlived it. */
 static zo_status begin_again(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
 {
+    if (!has_state(r) && there(r->model))
+        return zo_fail(r->ctx, ZO_EXISTS,
+                       "%s: there is a model, but neither journal nor state to go on from", r->out);
+    if (!has_state(r) && def->init_path && !def->init)
+        return zo_fail(r->ctx, ZO_FORMAT,
+                       "%s: nothing is left to go on from, and its first network, %s, is needed",
+                       r->out, def->init_path);
     zo_status status = begin(r, def, trainer);
-    if (status || !there(r->checkpoint)) return status;
+    if (status || !has_state(r)) return status;
     r->live = false;
     zo_append_close(&r->lines);
     return zo_journal_survey(&r->journal, &r->survey);
+}
+
+/* The end of a last write that was cut off is nothing to worry about; more is. */
+static void tell_unsound(const zo_record *r)
+{
+    int64_t bytes = r->survey.unsound, torn = (int64_t)(r->numbers * sizeof(double)) + 256;
+    if (!bytes) return;
+    zo_log(r->ctx, bytes > torn ? ZO_LOG_WARNING : ZO_LOG_INFO,
+           "%s: the journal is sound up to step %lld; %lld bytes behind that are dropped", r->out,
+           (long long)r->survey.named, (long long)bytes);
 }
 
 zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *def,
@@ -243,8 +276,7 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
     if (!status) status = zo_journal_survey(&r->journal, &r->survey);
     if (status) return status;
     sweep(r);
-    if (!r->survey.recipe.size && !fresh)
-        zo_log(ctx, ZO_LOG_WARNING, "%s: its journal has no sound entry, and is begun anew", r->out);
+    tell_unsound(r);
     if (!r->survey.recipe.size) status = begin_again(r, def, trainer);
     if (status || r->live) return status;
     status = check_end(r);
@@ -274,37 +306,26 @@ zo_status zo_record_state(const zo_record *r, const zo_train_def *def, zo_course
     if (!status || status == ZO_NO_MEMORY) return status;
     if (status != ZO_NOT_FOUND)
         zo_log(r->ctx, ZO_LOG_WARNING, "%s; an earlier state is used", zo_last_error(r->ctx));
+    if (status == ZO_FORMAT && !any)
+        unlink(r->checkpoint); /* else it would become the previous one */
     status = zo_checkpoint_load(r->previous, trainer->definition, any, course, kept, trainer);
     if (!status || status == ZO_NO_MEMORY) return status;
     return check_first(r, def);
 }
 
-/* Takes the object over. */
-static zo_status add_line(zo_record *r, json_t *object, bool failed)
+/* Takes the object over. What it allocates was reserved. */
+static zo_status add_line(zo_record *r, json_t *object, const bool *failed)
 {
     zo_buffer line;
+    zo_unreserve(r->ctx, r->spare);
     zo_status status =
-        zo_config_text(r->ctx, object, failed, JSON_COMPACT | JSON_REAL_PRECISION(12), &line);
+        zo_config_text(r->ctx, object, *failed, JSON_COMPACT | JSON_REAL_PRECISION(12), &line);
     if (!status)
         zo_append_add(&r->lines, line.data, line.size); /* beyond its room a line is lost */
     if (!status) status = zo_append_push(&r->lines);
     zo_buffer_free(&line);
+    zo_reserve(r->ctx, r->spare);
     return status;
-}
-
-static zo_status add_resumed(zo_record *r, const zo_course *course)
-{
-    bool failed = false;
-    json_t *o = json_object();
-    zo_json_set(o, "schema", json_integer(1), &failed);
-    zo_json_set(o, "event", json_string("resumed"), &failed);
-    zo_json_set(o, "step", json_integer(course->step), &failed);
-    zo_json_set(o, "seconds", zo_json_real(course->seconds), &failed);
-    zo_json_set(o, "version", json_string(ZO_VERSION_STRING), &failed);
-    zo_json_set(o, "kernels", json_string(zo_context_kernels(r->ctx)), &failed);
-    zo_json_set(o, "threads", json_integer(zo_context_threads(r->ctx)), &failed);
-    if (*r->forced) zo_json_set(o, "forced", json_string(r->forced), &failed);
-    return add_line(r, o, failed);
 }
 
 zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *trainer,
@@ -313,12 +334,18 @@ zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *
     if (!r->ctx || r->live) return ZO_OK;
     zo_status status = zo_journal_turn(&r->journal);
     note(r, JOURNAL, status);
-    if (r->survey.named < course->step) zo_journal_add_gap(&r->journal, course->step + 1);
-    status = add_recipe(r, ZO_ENTRY_RESUME, def, trainer, *r->forced ? r->forced : NULL);
+    if (r->journal.taken_step < course->step) zo_journal_add_gap(&r->journal, course->step + 1);
+    bool forced = *r->forced;
+    status = add_recipe(r, forced ? ZO_ENTRY_FORCE : ZO_ENTRY_RESUME, def, trainer,
+                        forced ? r->forced : NULL);
     if (status) return status;
+    if (forced) zo_log(r->ctx, ZO_LOG_WARNING, "%s: goes on by force: %s", r->out, r->forced);
     r->live = true;
     note(r, JOURNAL, zo_journal_push(&r->journal));
-    note(r, METRICS, add_resumed(r, course));
+    bool failed = false;
+    note(r, METRICS,
+         add_line(r, zo_metrics_resumed(r->ctx, course, forced ? r->forced : NULL, &failed),
+                  &failed));
     return ZO_OK;
 }
 
@@ -360,69 +387,19 @@ void zo_record_report(zo_record *r, const zo_report *p)
 {
     if (!r->ctx || p->step <= r->reported) return;
     bool failed = false;
-    json_t *o = json_object();
-    zo_json_set(o, "schema", json_integer(1), &failed);
-    zo_json_set(o, "event", json_string("report"), &failed);
-    zo_json_set(o, "step", json_integer(p->step), &failed);
-    zo_json_set(o, "progress", zo_json_real(p->progress), &failed);
-    zo_json_set(o, "seconds", zo_json_real(p->seconds), &failed);
-    zo_json_set(o, "epochs", zo_json_real(p->epochs), &failed);
-    zo_json_set(o, "forwards", zo_json_real(p->forwards), &failed);
-    zo_json_set(o, "forwards_per_second", zo_json_real(p->forwards_per_second), &failed);
-    zo_json_set(o, "train_loss", zo_json_real(p->train_loss), &failed);
-    zo_json_set(o, "validation_loss", zo_json_real(p->validation_loss), &failed);
-    zo_json_set(o, "validation_accuracy", zo_json_real(p->validation_accuracy), &failed);
-    zo_json_set(o, "dropped", json_integer(p->dropped), &failed);
     r->reported = p->step;
-    note(r, METRICS, add_line(r, o, failed));
-}
-
-static json_t *result_of(zo_end end, const zo_train_result *v, const zo_net *net, bool *failed)
-{
-    static const char *const state[] = {"done", "stopped", "diverged"};
-    json_t *o = json_object();
-    zo_json_set(o, "schema", json_integer(1), failed);
-    zo_json_set(o, "event", json_string("result"), failed);
-    zo_json_set(o, "state", json_string(state[end]), failed);
-    zo_json_set(o, "method", json_string(v->trainer), failed);
-    zo_json_set(o, "estimator", json_string(v->estimator), failed);
-    zo_json_set(o, "rule", json_string(v->rule), failed);
-    zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
-    zo_json_set(o, "parameters", json_integer(v->parameters), failed);
-    zo_json_set(o, "uses", json_string(zo_uses_text(v->uses)), failed);
-    zo_json_set(o, "steps", json_integer(v->steps), failed);
-    zo_json_set(o, "dropped", json_integer(v->dropped), failed);
-    zo_json_set(o, "resumed", json_integer(v->resumed), failed);
-    zo_json_set(o, "memory", json_integer(v->memory), failed);
-    const struct {
-        const char *key;
-        double value;
-    } number[] = {
-        {"seconds", v->seconds},
-        {"seconds_training", v->seconds_training},
-        {"seconds_target", v->seconds_target},
-        {"cost", v->cost},
-        {"forwards", v->forwards},
-        {"epochs", v->epochs},
-        {"train_loss", v->train_loss},
-        {"validation_loss", v->validation_loss},
-        {"validation_accuracy", v->validation_accuracy},
-        {"test_loss", v->test_loss},
-        {"test_accuracy", v->test_accuracy},
-    };
-    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
-        zo_json_set(o, number[i].key, zo_json_real(number[i].value), failed);
-    return o;
+    note(r, METRICS, add_line(r, zo_metrics_report(p, &failed), &failed));
 }
 
 /* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result, const zo_net *net)
 {
     if (!r->ctx) return ZO_OK;
-    zo_status status = zo_net_save(net, r->model);
     bool failed = false;
-    json_t *o = result_of(end, result, net, &failed);
-    zo_status line = add_line(r, o, failed);
+    zo_unreserve(r->ctx, r->spare);
+    zo_status status = zo_net_save(net, r->model);
+    zo_reserve(r->ctx, r->spare);
+    zo_status line = add_line(r, zo_metrics_result(end, result, net, &failed), &failed);
     if (!line) line = zo_append_sync(&r->lines);
     if (!status) status = line;
     if (!status) {
@@ -445,4 +422,5 @@ void zo_record_fini(zo_record *r)
     char *all[] = {r->config, r->metrics, r->model, r->checkpoint, r->previous};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(r->ctx, all[i]);
     zo_free(r->ctx, r->losses);
+    zo_unreserve(r->ctx, r->spare);
 }

@@ -23,6 +23,7 @@ typedef struct zo_record {
     char forced[512]; /* what had changed, when that was overridden; else "" */
     double *losses;   /* of a step; NULL where they do not determine it */
     size_t numbers;
+    size_t spare; /* bytes reserved, so that what comes after training keeps to the limit of memory */
 } zo_record;
 
 /* Claims the directory for a new run: makes it, refuses one that holds a run, writes config.json, begins the journal and metrics.jsonl. What it made

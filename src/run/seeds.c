@@ -78,6 +78,7 @@ static int64_t file_size(const char *path)
 static void add_header(const writing *w, zo_buffer *out)
 {
     bool failed = false;
+    char sum[ZO_SUM_ROOM];
     zo_buffer text = {.ctx = w->b.ctx};
     json_t *o = json_object(), *notes = json_object();
     for (const zo_note *n = w->model->notes; n; n = n->next)
@@ -86,6 +87,7 @@ static void add_header(const writing *w, zo_buffer *out)
     zo_json_set(o, "notes", notes, &failed);
     zo_json_set(o, "steps", json_integer(w->kept_size), &failed);
     zo_json_set(o, "draws", json_integer((json_int_t)w->draws), &failed);
+    zo_json_set(o, "numbers", json_string(zo_recipe_sum(zo_recipe_numbers(w->model), sum)), &failed);
     zo_json_set(o, "model_bytes", json_integer(file_size(w->b.model)), &failed);
     zo_json_text(o, JSON_COMPACT | JSON_REAL_PRECISION(17), &text);
     json_decref(o);
@@ -176,13 +178,6 @@ static zo_status bad(const reading *r, const char *what)
     return zo_fail(r->ctx, ZO_FORMAT, "%s: not a zeroth seeds file: %s", r->path, what);
 }
 
-static int64_t whole(const json_t *o, const char *key, int64_t most)
-{
-    const json_t *value = json_object_get(o, key);
-    int64_t n = json_is_integer(value) ? json_integer_value(value) : -1;
-    return n <= most ? n : -1;
-}
-
 /* The frame and the header. close_file() is due also after a failure. */
 static zo_status open_file(reading *r, zo_context *ctx, const char *path)
 {
@@ -202,8 +197,8 @@ static zo_status open_file(reading *r, zo_context *ctx, const char *path)
     r->header = zo_recipe_read(ctx, path, r->in.at, length);
     if (!r->header) return ZO_FORMAT;
     r->in.at += length;
-    r->steps = whole(r->header, "steps", STEPS_MOST);
-    r->draws = whole(r->header, "draws", DRAWS_MOST);
+    r->steps = zo_json_whole(r->header, "steps", 0, STEPS_MOST);
+    r->draws = zo_json_whole(r->header, "draws", 0, DRAWS_MOST);
     if (r->steps < 0 || r->draws < 0) return bad(r, "impossible numbers of steps or draws");
     return ZO_OK;
 }
@@ -280,6 +275,20 @@ static zo_status take_notes(const reading *r, zo_net *net)
     return ZO_OK;
 }
 
+/* Another version may take other steps from the same weights. */
+static zo_status check_numbers(const reading *r, const zo_net *net)
+{
+    char sum[ZO_SUM_ROOM];
+    const char *wanted = json_string_value(json_object_get(r->header, "numbers")),
+               *version = json_string_value(
+                   json_object_get(json_object_get(r->header, "recipe"), "version"));
+    if (wanted && !strcmp(wanted, zo_recipe_sum(zo_recipe_numbers(net), sum))) return ZO_OK;
+    return zo_fail(r->ctx, ZO_CHANGED,
+                   "%s: zeroth " ZO_VERSION_STRING
+                   " does not come to the network that it was written from, by zeroth %.40s",
+                   r->path, version ? version : "?");
+}
+
 static zo_status rebuild(reading *r, zo_net **out)
 {
     zo_task *hollow;
@@ -289,6 +298,7 @@ static zo_status rebuild(reading *r, zo_net **out)
     zo_status status = zo_recipe_trainer(r->ctx, r->path, recipe, NULL, &hollow, &trainer);
     if (!status) status = take_steps(r, trainer);
     if (!status) status = zo_net_copy(zo_trainer_net(trainer), out);
+    if (!status) status = check_numbers(r, *out);
     if (!status) status = take_transforms(r, *out);
     if (!status) status = take_notes(r, *out);
     zo_trainer_destroy(trainer);
@@ -327,7 +337,8 @@ zo_status zo_seeds_describe(zo_context *ctx, const char *path, zo_seeds_info *ou
     if (!status) {
         *out = (zo_seeds_info){.steps = r.steps,
                                .bytes = (int64_t)r.size,
-                               .model_bytes = whole(r.header, "model_bytes", (int64_t)1 << 50)};
+                               .model_bytes =
+                                   zo_json_whole(r.header, "model_bytes", 0, (int64_t)1 << 50)};
         zo_recipe_method(json_object_get(r.header, "recipe"), out->method, sizeof out->method);
     }
     close_file(&r);

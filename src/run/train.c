@@ -92,12 +92,7 @@ static zo_status open_record(run *r)
 {
     zo_loop *l = &r->loop;
     const zo_train_def *def = r->def;
-    if (!def->resume) {
-        zo_status status = zo_record_open(&r->record, r->ctx, def, l->trainer);
-        if (!status && def->init) /* which may be gone when the run is resumed */
-            zo_record_state_save(&r->record, &l->course, l->kept, l->trainer);
-        return status;
-    }
+    if (!def->resume) return zo_record_open(&r->record, r->ctx, def, l->trainer);
     zo_status status = zo_record_resume(&r->record, r->ctx, def, l->trainer);
     if (status || r->record.live) return status;
     status = zo_record_state(&r->record, def, &l->course, l->kept, l->trainer);
@@ -179,6 +174,8 @@ zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *re
     if (!status) status = open_record(&r);
     if (!status) status = train_and_record(&r);
     zo_record_fini(&r.record);
+    if (ctx)
+        atomic_store(&ctx->checkpoint, false); /* asked for too late, or where nothing is saved */
     zo_assessor_fini(&r.loop.assessor);
     zo_trainer_destroy(r.loop.trainer);
     if (net && r.finished) /* also when the record could not be written */

@@ -1,0 +1,72 @@
+#include "run/metrics.h"
+
+json_t *zo_metrics_report(const zo_report *p, bool *failed)
+{
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("report"), failed);
+    zo_json_set(o, "step", json_integer(p->step), failed);
+    zo_json_set(o, "progress", zo_json_real(p->progress), failed);
+    zo_json_set(o, "seconds", zo_json_real(p->seconds), failed);
+    zo_json_set(o, "epochs", zo_json_real(p->epochs), failed);
+    zo_json_set(o, "forwards", zo_json_real(p->forwards), failed);
+    zo_json_set(o, "forwards_per_second", zo_json_real(p->forwards_per_second), failed);
+    zo_json_set(o, "train_loss", zo_json_real(p->train_loss), failed);
+    zo_json_set(o, "validation_loss", zo_json_real(p->validation_loss), failed);
+    zo_json_set(o, "validation_accuracy", zo_json_real(p->validation_accuracy), failed);
+    zo_json_set(o, "dropped", json_integer(p->dropped), failed);
+    return o;
+}
+
+json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
+                           bool *failed)
+{
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("resumed"), failed);
+    zo_json_set(o, "step", json_integer(course->step), failed);
+    zo_json_set(o, "seconds", zo_json_real(course->seconds), failed);
+    zo_json_set(o, "version", json_string(ZO_VERSION_STRING), failed);
+    zo_json_set(o, "kernels", json_string(zo_context_kernels(ctx)), failed);
+    zo_json_set(o, "threads", json_integer(zo_context_threads(ctx)), failed);
+    if (forced) zo_json_set(o, "forced", json_string(forced), failed);
+    return o;
+}
+
+json_t *zo_metrics_result(zo_end end, const zo_train_result *v, const zo_net *net, bool *failed)
+{
+    static const char *const state[] = {"done", "stopped", "diverged"};
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("result"), failed);
+    zo_json_set(o, "state", json_string(state[end]), failed);
+    zo_json_set(o, "method", json_string(v->trainer), failed);
+    zo_json_set(o, "estimator", json_string(v->estimator), failed);
+    zo_json_set(o, "rule", json_string(v->rule), failed);
+    zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
+    zo_json_set(o, "parameters", json_integer(v->parameters), failed);
+    zo_json_set(o, "uses", json_string(zo_uses_text(v->uses)), failed);
+    zo_json_set(o, "steps", json_integer(v->steps), failed);
+    zo_json_set(o, "dropped", json_integer(v->dropped), failed);
+    zo_json_set(o, "resumed", json_integer(v->resumed), failed);
+    zo_json_set(o, "memory", json_integer(v->memory), failed);
+    const struct {
+        const char *key;
+        double value;
+    } number[] = {
+        {"seconds", v->seconds},
+        {"seconds_training", v->seconds_training},
+        {"seconds_target", v->seconds_target},
+        {"cost", v->cost},
+        {"forwards", v->forwards},
+        {"epochs", v->epochs},
+        {"train_loss", v->train_loss},
+        {"validation_loss", v->validation_loss},
+        {"validation_accuracy", v->validation_accuracy},
+        {"test_loss", v->test_loss},
+        {"test_accuracy", v->test_accuracy},
+    };
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        zo_json_set(o, number[i].key, zo_json_real(number[i].value), failed);
+    return o;
+}

@@ -1,0 +1,20 @@
+/* The lines of metrics.jsonl. */
+#ifndef ZO_RUN_METRICS_H
+#define ZO_RUN_METRICS_H
+
+#include <zeroth/run.h>
+
+#include "base/json.h"
+#include "run/checkpoint.h"
+#include "run/journal.h"
+
+/* {"event": "report"}: a look at the validation part. */
+json_t *zo_metrics_report(const zo_report *report, bool *failed);
+/* {"event": "resumed"}: the run goes on from here; `forced` tells what had changed, or is NULL. */
+json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
+                           bool *failed);
+/* {"event": "result"}: what the run came to. */
+json_t *zo_metrics_result(zo_end end, const zo_train_result *result, const zo_net *net,
+                          bool *failed);
+
+#endif
