@@ -83,7 +83,9 @@ def cost_bounded(index, case, reference, kernels, tally, verify=False):
             t.fail("20 runs ended before they could be killed")
         if verify:
             verify_unfinished(t, run)
+        before = durable.journal(run)[:-1] if (run / "journal").exists() else []  # the last may be torn
         resume_to_the_end(t, draw, run, reference.seconds, kernels, tally)
+        t.check(durable.journal(run)[:len(before)] == before, "what was journaled before the kill is gone")
         t.same(run, reference)
         if verify:
             t.verified(run)

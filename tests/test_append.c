@@ -262,6 +262,48 @@ static void a_second_process_is_kept_out(void **state)
     zo_append_close(&a);
 }
 
+/* Opens the file and removes it while it holds it, again and again. */
+static int remove_again_and_again(const char *path)
+{
+    zo_append a;
+    bool fresh;
+    for (int i = 0; i < 100000; i++) {
+        if (zo_append_open(&a, ctx, path, true, 8, &fresh)) continue;
+        unlink(path);
+        zo_append_close(&a);
+    }
+    return 0;
+}
+
+/* Who waits for a lock while its holder removes the file does not end up with a file that has no name. */
+static void a_file_that_is_opened_is_there(void **state)
+{
+    const char *path = in_folder(folder, "race");
+    int mine = 0;
+    (void)state;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        _exit(remove_again_and_again(path));
+    }
+    for (int i = 0; i < 20000 && mine < 2000; i++) {
+        zo_append a;
+        bool fresh;
+        struct stat held, named;
+        if (zo_append_open(&a, ctx, path, true, 8, &fresh)) continue;
+        mine++;
+        int missing = fstat(a.fd, &held) || stat(path, &named) || held.st_ino != named.st_ino;
+        zo_append_close(&a);
+        if (missing) {
+            end(child);
+            fail_msg("a file without a name was locked");
+        }
+    }
+    end(child);
+    assert_true(mine > 0);
+}
+
 /* ---- a disk that fails ---- */
 
 static void limit_files(rlim_t bytes)
@@ -343,6 +385,7 @@ int main(void)
         cmocka_unit_test(a_second_handle_is_kept_out),
         cmocka_unit_test(a_removed_file_is_nobodys),
         cmocka_unit_test(a_second_process_is_kept_out),
+        cmocka_unit_test(a_file_that_is_opened_is_there),
         cmocka_unit_test(a_failing_disk_loses_nothing_that_waits),
         cmocka_unit_test(a_failing_file_can_be_cut),
     };

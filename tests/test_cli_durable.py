@@ -148,6 +148,47 @@ class Resume(Durable):
         self.result("resume", "run", "--quiet")
         self.assertEqual(self.model("run"), self.model("whole"))
 
+    def test_the_first_network_is_not_forgotten(self):
+        """Whatever of a run's files is lost: it goes on from its first network, or says that it needs it."""
+        self.good(*LONG, "--out", "first", "--quiet")
+        words = ["train", "blobs", "--threads", "1", "--init", "first", "--method", "weights", "--set", "population=8",
+                 "--epochs", "800"]
+        whole = self.result(*words, "--out", "whole", "--quiet")
+        for damage in ("states", "journal", "both"):
+            with self.subTest(damage=damage):
+                self.stopped(*words, "--checkpoint", "0.01", "--out", damage, by=signal.SIGKILL)
+                self.good("verify", damage)  # also one whose only state is the first
+                for name in ("checkpoint", "checkpoint.previous") if damage != "journal" else ():
+                    path = self.folder / damage / name
+                    if path.exists():
+                        path.write_bytes(path.read_bytes()[:-1])
+                if damage != "states":
+                    (self.folder / damage / "journal").unlink()
+                got = self.result("resume", damage, "--quiet")
+                self.assertEqual(self.model(damage), self.model("whole"))
+                self.assertEqual(got["validation_loss"], whole["validation_loss"])
+        self.stopped(*words, "--out", "lost", by=signal.SIGKILL)
+        for name in ("checkpoint", "checkpoint.previous"):
+            (self.folder / "lost" / name).unlink(missing_ok=True)
+        (self.folder / "first/model.safetensors").unlink()
+        self.assertIn("first", self.bad("resume", "lost", "--quiet", status=1))
+
+    def test_force_begins_with_what_it_is_forced_to(self):
+        """Without a saved state, a run that is forced to another seed is a run with that seed: no loss of the old one is used."""
+        words = [*LONG, "--method", "weights", "--set", "population=8", "--epochs", "800"]
+        self.good(*words, "--seed", "5", "--out", "five", "--quiet")
+        self.stopped(*words, "--seed", "4", "--out", "run", by=signal.SIGKILL)
+        for name in ("checkpoint", "checkpoint.previous"):
+            (self.folder / "run" / name).unlink(missing_ok=True)
+        config = self.folder / "run/config.json"
+        config.write_text(config.read_text().replace('"seed": "4"', '"seed": "5"'))
+        self.bad("resume", "run", "--quiet", status=1, says="seed 4")
+        forced = self.good("resume", "run", "--quiet", "--force")
+        self.assertEqual(forced.stderr.count("\n"), 1)
+        self.assertIn("by force", forced.stderr)
+        self.assertEqual(self.model("run"), self.model("five"))
+        self.bad("verify", "run", "--quiet", status=1, says="by force")
+
     def test_busy(self):
         with self.started("train", "blobs", "--seconds", "20", "--out", "run") as child:
             self.assertEqual(self.state("run"), ("running", False))

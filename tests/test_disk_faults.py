@@ -189,6 +189,25 @@ class Faults(unittest.TestCase):
             t.check(durable.journal(run)[:len(sound)] == sound, "the journal was cut")
             recovered(t, WEIGHTS, run, self.references[WEIGHTS])
 
+    def test_damaged_state_is_not_kept(self):
+        """A damaged checkpoint does not take the place of the sound one before it, whenever the next kill comes."""
+        case = WEIGHTS
+        for k in range(1, 5):
+            with durable.Trial(f"damaged checkpoint, killed at rename {k}") as t:
+                run = t.folder / "run"
+                kill, _ = shim(t, "rename", "kill", first=12)
+                t.check(t.run(case.train(run), kill).returncode == durable.KILLED, "not killed")
+                states = [run / "checkpoint", run / "checkpoint.previous"]
+                t.check(all(path.exists() for path in states), "two states are needed")
+                states[0].write_bytes(states[0].read_bytes()[:-1] + b"?")
+                (run / "journal").unlink()  # the state is all that is left
+                kill, _ = shim(t, "rename", "kill", first=k)
+                t.run(["resume", run, "--quiet", "--json", "--checkpoint", "1e-9"], kill)
+                t.check(any(path.exists() for path in states), "both states are gone")
+                done = t.good(["resume", run, "--quiet", "--json"])
+                t.check("earlier state" not in done.stderr, done.stderr)
+                t.check(durable.model(run) == self.references[case].model, "other bits")
+
     def test_killed_at_each_call(self):
         """Half a write is done, or nothing: there is no moment at which a kill does harm."""
         for case in (WEIGHTS, NODES):

@@ -235,23 +235,13 @@ static zo_status take_up_lines(zo_record *r)
     return sound < size ? zo_append_cut(&r->lines, (int64_t)sound) : ZO_OK;
 }
 
-static bool has_state(const zo_record *r) { return there(r->checkpoint) || there(r->previous); }
-
 /* The journal tells of nothing: nothing was done yet, or it was lost; a saved state may have outlived it. */
-static zo_status begin_again(zo_record *r, const zo_train_def *def, const zo_trainer *trainer)
+static zo_status take_up_state(zo_record *r)
 {
-    if (!has_state(r) && there(r->model))
+    if (!there(r->checkpoint) && !there(r->previous) && there(r->model))
         return zo_fail(r->ctx, ZO_EXISTS,
                        "%s: there is a model, but neither journal nor state to go on from", r->out);
-    if (!has_state(r) && def->init_path && !def->init)
-        return zo_fail(r->ctx, ZO_FORMAT,
-                       "%s: nothing is left to go on from, and its first network, %s, is needed",
-                       r->out, def->init_path);
-    zo_status status = begin(r, def, trainer);
-    if (status || !has_state(r)) return status;
-    r->live = false;
-    zo_append_close(&r->lines);
-    return zo_journal_survey(&r->journal, &r->survey);
+    return take_up_lines(r);
 }
 
 /* The end of a last write that was cut off is nothing to worry about; more is. */
@@ -277,8 +267,7 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
     if (status) return status;
     sweep(r);
     tell_unsound(r);
-    if (!r->survey.recipe.size) status = begin_again(r, def, trainer);
-    if (status || r->live) return status;
+    if (!r->survey.recipe.size) return take_up_state(r);
     status = check_end(r);
     if (!status) status = check_same(r, def, trainer);
     if (!status) status = take_up_lines(r);
@@ -288,8 +277,9 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
 /* Whether the first network was given and is not at hand now. */
 static zo_status check_first(const zo_record *r, const zo_train_def *def)
 {
-    bool other = *r->init && (!def->init || zo_recipe_hex(r->init) != zo_recipe_numbers(def->init));
-    if (!other) return ZO_OK;
+    bool missing = def->init_path && !def->init,
+         other = *r->init && (!def->init || zo_recipe_hex(r->init) != zo_recipe_numbers(def->init));
+    if (!missing && !other) return ZO_OK;
     return zo_fail(
         r->ctx, ZO_FORMAT,
         "%s: its saved states are missing or damaged, and it began with another network: "
@@ -334,10 +324,12 @@ zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *
     if (!r->ctx || r->live) return ZO_OK;
     zo_status status = zo_journal_turn(&r->journal);
     note(r, JOURNAL, status);
+    bool first = !r->survey.recipe.size, forced = *r->forced;
+    if (first) status = add_recipe(r, ZO_ENTRY_START, def, trainer, NULL);
     if (r->journal.taken_step < course->step) zo_journal_add_gap(&r->journal, course->step + 1);
-    bool forced = *r->forced;
-    status = add_recipe(r, forced ? ZO_ENTRY_FORCE : ZO_ENTRY_RESUME, def, trainer,
-                        forced ? r->forced : NULL);
+    if (!first)
+        status = add_recipe(r, forced ? ZO_ENTRY_FORCE : ZO_ENTRY_RESUME, def, trainer,
+                            forced ? r->forced : NULL);
     if (status) return status;
     if (forced) zo_log(r->ctx, ZO_LOG_WARNING, "%s: goes on by force: %s", r->out, r->forced);
     r->live = true;
