@@ -171,6 +171,26 @@ class Faults(unittest.TestCase):
                 t.check(durable.GAP not in [e.type for e in durable.journal(run)], "a gap")
                 t.verified(run)
 
+    def test_too_long_for_memory(self):
+        """The disk is full until entries no longer fit into memory: a gap, which verify names; the bits are right, also when the run
+        is killed behind the gap and resumed."""
+        case = durable.Case("gap", ("blobs", "--set", "n=240", "--set", "batch=64", "--epochs", "300", "--threads", "1",
+                                    "--net", "dense4 relu dense3", "--method", "weights", "--set", "population=256"))
+        with durable.Trial("gap") as t:
+            t.good(case.train(t.folder / "whole"))
+            reference = durable.model(t.folder / "whole")
+            fault, counter = shim(t, "write", "full", first=30, last=530)
+            done = t.good(case.train(t.folder / "run"), fault)
+            told(t, done)
+            t.check(any(entry.type == durable.GAP for entry in durable.journal(t.folder / "run")), "no gap")
+            t.check(durable.model(t.folder / "run") == reference, "other bits")
+            refused = t.run(["verify", t.folder / "run", "--quiet"])
+            t.check(refused.returncode == 1 and "gap before step" in refused.stderr, refused.stderr)
+            kill = durable.shim("fault", under=t.folder, call="write", how="full", first=30, last=530)
+            t.kill(case.train(t.folder / "killed", "--checkpoint", "0.01"), 0.7, kill)
+            t.good(["resume", t.folder / "killed", "--quiet", "--json"])
+            t.check(durable.model(t.folder / "killed") == reference, "other bits after the kill")
+
     def test_resume_under_faults(self):
         """The same while a killed run is resumed."""
         for call, how in (("write", "full"), ("sync", errno.EIO), ("open", errno.EMFILE),
