@@ -34,7 +34,7 @@ static inline void require(int fine)
 static inline void house_put(int file, const void *data, size_t size)
 {
     FILE *f = fopen(house_path[file], "w");
-    require(f && fwrite(data, 1, size, f) == size && !fclose(f));
+    require(f && (!size || fwrite(data, 1, size, f) == size) && !fclose(f));
 }
 
 /* An empty run directory: config.json is there, and nothing else. */

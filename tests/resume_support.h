@@ -236,6 +236,20 @@ static inline outcome resume_as(zo_context *where, const course *like, const cha
     return go_as(where, &c, out, want);
 }
 
+/* Where only the status matters. */
+static inline void expect(zo_context *where, const course *c, const char *out, zo_status want)
+{
+    outcome o = go_as(where, c, out, want);
+    free(o.params);
+}
+
+static inline void expect_resumed(zo_context *where, const course *c, const char *out,
+                                  zo_status want)
+{
+    outcome o = resume_as(where, c, out, want);
+    free(o.params);
+}
+
 static inline int same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
 /* All that does not come from a clock. */

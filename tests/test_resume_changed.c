@@ -126,7 +126,7 @@ static void what_has_changed_is_named(void **state)
         for (int i = 0; i < CHANGES; i++) {
             course other = c;
             changes[i].change(&other);
-            resume_as(ctx, &other, run, ZO_CHANGED);
+            expect_resumed(ctx, &other, run, ZO_CHANGED);
             error_says(ctx, run, changes[i].says[0], changes[i].says[1],
                        other.net ? "net" : "--force", NULL);
             assert_same_folder(run, killed); /* as it was */
@@ -273,7 +273,7 @@ static void other_code_is_refused(void **state)
     copy_folder(killed, fresh(run, "version"));
     snprintf(version, sizeof version, "\"version\":\"%s\"", zo_version());
     edit_start(run, version, "\"version\":\"0.0.7\"");
-    resume_as(ctx, &c, run, ZO_CHANGED);
+    expect_resumed(ctx, &c, run, ZO_CHANGED);
     error_says(ctx, run, "0.0.7", zo_version(), NULL);
     c.force = true;
     got = resume_as(ctx, &c, run, ZO_OK);
@@ -284,7 +284,7 @@ static void other_code_is_refused(void **state)
     copy_folder(killed, fresh(run, "bits"));
     edit_start(run, "\"bits\":\"portable\"", "\"bits\":\"same-machine\"");
     edit_start(run, zo_context_kernels(ctx), "sse2");
-    resume_as(ctx, &c, run, ZO_CHANGED);
+    expect_resumed(ctx, &c, run, ZO_CHANGED);
     error_says(ctx, run, "bits", NULL);
     copy_folder(killed, fresh(run, "kernels"));
     edit_start(run, zo_context_kernels(ctx), "sse2"); /* does not matter where bits are portable */

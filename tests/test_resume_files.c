@@ -107,7 +107,7 @@ static void first_networks_are_needed_without_a_state(void **state)
     copy_folder(killed, fresh(run, "init"));
     do_harm(in_folder(run, "checkpoint"), FLIPPED);
     do_harm(in_folder(run, "checkpoint.previous"), REMOVED);
-    resume_as(ctx, &without, run, ZO_FORMAT);
+    expect_resumed(ctx, &without, run, ZO_FORMAT);
     error_says(ctx, run, "another network", NULL);
     check_goes_on(&c, run, &want, "a first network that is still there");
     free(want.params);
@@ -127,7 +127,7 @@ static void first_networks_are_remembered(void **state)
     interrupt(&without, killed, NULL, 0, 20, fresh(again, "init"));
     do_harm(in_folder(again, "checkpoint"), REMOVED);
     do_harm(in_folder(again, "checkpoint.previous"), REMOVED);
-    resume_as(ctx, &without, again, ZO_FORMAT);
+    expect_resumed(ctx, &without, again, ZO_FORMAT);
     error_says(ctx, "another network", NULL);
 }
 
@@ -140,7 +140,7 @@ static void other_first_networks_are_refused(void **state)
     do_harm(in_folder(killed, "checkpoint"), REMOVED);
     do_harm(in_folder(killed, "checkpoint.previous"), REMOVED);
     c.init = true; /* it began with none of the user's */
-    resume_as(ctx, &c, killed, ZO_CHANGED);
+    expect_resumed(ctx, &c, killed, ZO_CHANGED);
     error_says(ctx, killed, "network", NULL);
 }
 
@@ -342,7 +342,7 @@ static void unfinished_files_are_swept_away(void **state)
     const char *const name[] = {"checkpoint.tmp.4711", "model.safetensors.tmp.1", "notes.tmp.x",
                                 "notes.tmp.", "tmp.3"};
     for (int i = 0; i < 5; i++) put_file(in_folder(killed, name[i]), "x", 1);
-    resume_as(ctx, &c, killed, ZO_OK);
+    expect_resumed(ctx, &c, killed, ZO_OK);
     for (int i = 0; i < 5; i++) {
         if ((access(in_folder(killed, name[i]), F_OK) == 0) != (i >= 2)) fail_msg("%s", name[i]);
     }

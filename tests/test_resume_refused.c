@@ -11,11 +11,11 @@ static void runs_that_are_done_are_refused(void **state)
     char run[ROOM];
     course c = plain("backprop", "momentum");
     (void)state;
-    go_as(ctx, &c, fresh(run, "done"), ZO_OK);
-    resume_as(ctx, &c, run, ZO_EXISTS);
+    expect(ctx, &c, fresh(run, "done"), ZO_OK);
+    expect_resumed(ctx, &c, run, ZO_EXISTS);
     error_says(ctx, run, "done", NULL);
     c.force = true;
-    resume_as(ctx, &c, run, ZO_EXISTS);
+    expect_resumed(ctx, &c, run, ZO_EXISTS);
 }
 
 static void what_holds_no_run_is_refused(void **state)
@@ -23,13 +23,13 @@ static void what_holds_no_run_is_refused(void **state)
     char run[ROOM];
     course c = plain("backprop", "momentum");
     (void)state;
-    resume_as(ctx, &c, fresh(run, "nothing"), ZO_NOT_FOUND);
+    expect_resumed(ctx, &c, fresh(run, "nothing"), ZO_NOT_FOUND);
     error_says(ctx, run, NULL);
     assert_int_not_equal(access(run, F_OK), 0);
     assert_int_equal(mkdir(run, 0777), 0);
-    resume_as(ctx, &c, run, ZO_NOT_FOUND);
+    expect_resumed(ctx, &c, run, ZO_NOT_FOUND);
     assert_int_equal(entries(run), 0);
-    resume_as(ctx, &c, NULL, ZO_USAGE);
+    expect_resumed(ctx, &c, NULL, ZO_USAGE);
     error_says(ctx, "directory", NULL);
 }
 
@@ -40,7 +40,7 @@ static void runs_are_not_begun_over_others(void **state)
     course c = plain("weights", "momentum");
     (void)state;
     killed_run(&c, killed);
-    go_as(ctx, &c, killed, ZO_EXISTS);
+    expect(ctx, &c, killed, ZO_EXISTS);
     error_says(ctx, killed, NULL);
     const char *const gone[] = {"journal", "metrics.jsonl", "config.json"};
     for (int i = 0; i < 3; i++) {
@@ -69,7 +69,7 @@ static void try_to_resume(void *user, const zo_report *report)
     if (r->tries++) return;
     assert_true(zo_run_busy(r->run));
     zo_context *where = make_context(1, NULL, NULL);
-    resume_as(where, r->c, r->run, ZO_BUSY);
+    expect_resumed(where, r->c, r->run, ZO_BUSY);
     error_says(where, r->run, "another process", NULL);
     zo_status status = go(where, r->c, r->run, NULL);
     assert_true(status == ZO_BUSY || status == ZO_EXISTS);
@@ -99,9 +99,9 @@ static void runs_at_work_are_refused(void **state)
     bool empty;
     strcpy(path, in_folder(killed, "journal"));
     assert_int_equal(zo_append_open(&held, ctx, path, false, 8, &empty), ZO_OK);
-    resume_as(ctx, &c, killed, ZO_BUSY);
+    expect_resumed(ctx, &c, killed, ZO_BUSY);
     zo_append_close(&held);
-    resume_as(ctx, &c, killed, ZO_OK);
+    expect_resumed(ctx, &c, killed, ZO_OK);
 }
 
 /* Stopped before it is where it was: nothing has changed, and it can be resumed. */
@@ -114,7 +114,7 @@ static void a_resumption_can_be_stopped_at_once(void **state)
     killed_run(&c, killed);
     copy_folder(killed, fresh(before, "before"));
     zo_cancel(ctx);
-    resume_as(ctx, &c, killed, ZO_CANCELLED);
+    expect_resumed(ctx, &c, killed, ZO_CANCELLED);
     zo_cancel_clear(ctx);
     assert_int_equal(entries(killed), entries(before));
     for (int i = 0; i < 4; i++) {

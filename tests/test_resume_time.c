@@ -94,7 +94,7 @@ static void runs_that_diverged_do_not_go_on(void **state)
     h.kill_at = h.calls + h.calls / 2;
     want = go_as(where, &c, run, ZO_DIVERGED);
     zo_context_destroy(where);
-    assert_int_equal(resume_as(ctx, &c, run, ZO_EXISTS).n, 0);
+    expect_resumed(ctx, &c, run, ZO_EXISTS);
     error_says(ctx, run, "diverged", NULL);
     outcome got = resume_as(ctx, &c, killed, ZO_DIVERGED);
     assert_same_outcome(&got, &want, "diverged again");

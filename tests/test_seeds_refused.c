@@ -41,11 +41,11 @@ static void other_runs_are_refused(void **state)
         course other = c;
         snprintf(other.t.method, sizeof other.t.method, "%s", i ? "backprop" : "nodes");
         put_setting(&other.t, 1, "batch", "16");
-        go_as(ctx, &other, fresh(run, "other"), ZO_OK);
+        expect(ctx, &other, fresh(run, "other"), ZO_OK);
         refuse(run, path, ZO_UNSUPPORTED, "losses");
     }
     c.init = true;
-    go_as(ctx, &c, fresh(run, "init"), ZO_OK);
+    expect(ctx, &c, fresh(run, "init"), ZO_OK);
     refuse(run, path, ZO_UNSUPPORTED, "network");
     c.init = false;
     killed_run(&c, killed);
@@ -91,7 +91,7 @@ static void damaged_seeds_are_refused(void **state)
     zo_seeds_info info;
     (void)state;
     c.epochs = 2;
-    go_as(ctx, &c, fresh(run, "damaged"), ZO_OK);
+    expect(ctx, &c, fresh(run, "damaged"), ZO_OK);
     assert_int_equal(zo_seeds_save(ctx, run, fresh(path, "seeds"), NULL), ZO_OK);
     char *data = get_file(path, &size);
     assert_true(size > 500 && size < 5000);
