@@ -143,7 +143,10 @@ bool cli_run_read(const char *path, cli_run *out)
     read_times(out);
     /* In this order: what ends while its files are read is not taken for interrupted. */
     bool busy = zo_run_busy(path);
-    if (!read_config(out) || !read_metrics(out)) return false;
+    if (!read_config(out) || !read_metrics(out)) {
+        cli_clean(out->fault); /* it may quote the file */
+        return false;
+    }
     const json_t *state = out->ended ? json_object_get(out->last, "state") : NULL;
     out->state = busy ? "running" : known_state(json_string_value(state));
     bool open = !strcmp(out->state, "interrupted") || !strcmp(out->state, "stopped");

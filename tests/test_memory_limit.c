@@ -97,6 +97,30 @@ static void a_limit_is_kept_to_the_byte(void **state)
     zo_context_destroy(where);
 }
 
+/* What is reserved counts as held, and is sure to be there when it is given back. */
+static void what_is_reserved_is_held(void **state)
+{
+    ledger l;
+    long long held;
+    (void)state;
+    zo_context *where = limited(&l, 10000, &held);
+    assert_int_equal(zo_reserve(where, 6000), ZO_OK);
+    assert_int_equal(zo_context_memory(where), 6000);
+    assert_int_equal(zo_reserve(where, 4001), ZO_NO_MEMORY);
+    error_says(where, "out of memory", "10000", NULL);
+    assert_int_equal(zo_reserve(where, SIZE_MAX), ZO_NO_MEMORY);
+    assert_null(zo_alloc(where, 4000)); /* with what is before each block it is more */
+    char *a = zo_alloc(where, 3000);
+    assert_non_null(a);
+    zo_unreserve(where, 6000);
+    char *b = zo_alloc(where, 5900);
+    assert_non_null(b);
+    zo_free(where, a);
+    zo_free(where, b);
+    assert_int_equal(l.live, held);
+    zo_context_destroy(where);
+}
+
 /* Whole runs under ever tighter limits: as many bytes as they need give the same bits; any fewer are said, and nothing is left. */
 static void runs_keep_to_their_limit(void **state)
 {
@@ -135,9 +159,8 @@ static void runs_keep_to_their_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(negative_limits_are_refused),
-        cmocka_unit_test(what_is_held_is_counted),
-        cmocka_unit_test(a_limit_is_kept_to_the_byte),
+        cmocka_unit_test(negative_limits_are_refused), cmocka_unit_test(what_is_held_is_counted),
+        cmocka_unit_test(a_limit_is_kept_to_the_byte), cmocka_unit_test(what_is_reserved_is_held),
         cmocka_unit_test(runs_keep_to_their_limit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

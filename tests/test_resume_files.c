@@ -113,6 +113,26 @@ static void first_networks_are_needed_without_a_state(void **state)
     free(want.params);
 }
 
+/* A damaged state is not what the next one leaves behind as the one before. */
+static void damaged_states_are_not_kept(void **state)
+{
+    char killed[ROOM], again[ROOM];
+    course c = plain("weights", "momentum"), without;
+    (void)state;
+    c.init = true;
+    without = c;
+    without.init = false;
+    outcome want = undisturbed(&c, NULL);
+    killed_run(&c, killed);
+    do_harm(in_folder(killed, "checkpoint"), CUT);
+    without.resume = true;
+    interrupt(&without, killed, NULL, 1, 40, fresh(again, "once-more"));
+    assert_true(size_of(in_folder(again, "checkpoint")) > 0);
+    do_harm(in_folder(again, "checkpoint"), REMOVED);
+    check_goes_on(&without, again, &want, "the state before the one that followed a damaged one");
+    free(want.params);
+}
+
 /* What it began with is remembered also if it was resumed without that network. */
 static void first_networks_are_remembered(void **state)
 {
@@ -354,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_states_are_passed_over),
         cmocka_unit_test(first_networks_are_needed_without_a_state),
+        cmocka_unit_test(damaged_states_are_not_kept),
         cmocka_unit_test(first_networks_are_remembered),
         cmocka_unit_test(other_first_networks_are_refused),
         cmocka_unit_test(cut_journals_do_not_matter),
