@@ -24,7 +24,7 @@ def zeroth(*arguments):
 
 def shares(rows, folder, quick):
     """The same work with and without a run directory."""
-    command = [DURABLE, folder] + (["1", "3"] if quick else ["6", "15"])
+    command = [DURABLE, folder] + (["1", "3"] if quick else ["4", "9"])
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     for row in csv.DictReader(io.StringIO(out)):
         name = {"entry": "entry-seconds", "state": "state-seconds"}.get(row["pair"], f"share-{row['name']}")
@@ -35,7 +35,7 @@ def shares(rows, folder, quick):
 
 def rebuilding(rows, folder, task, quick):
     """A run of `weights`, verified from its losses; its seeds."""
-    seconds = "5" if quick else "60"
+    seconds = "5" if quick else "20"
     for seed in ("1", "2", "3")[:1 if quick else 3]:
         run = os.path.join(folder, f"weights-{seed}")
         result = zeroth("train", task, "--net", spine.MLP, "--method", "weights", "--seconds", seconds, "--seed", seed, "--out", run)
