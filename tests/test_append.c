@@ -235,7 +235,7 @@ static int hold(const char *path)
 {
     static zo_append a;
     bool fresh;
-    return zo_append_open(&a, ctx, path, true, 8, &fresh);
+    return zo_append_open(&a, ctx, path, true, 8, &fresh) != ZO_OK;
 }
 
 static int be_refused(const char *path)

@@ -102,7 +102,7 @@ typedef struct zo_train_result {
  *  With `resume` the run in `out` goes on where it was stopped or killed, and ends with the bits of one that never was: steps after the
  *  last saved state are taken again as the journal says. Time spent and looks at validation count on. Threads and kernels may be others. If it is
  *  cancelled before it is where it was, nothing has changed, and *result is not filled.
- *  Errors: NOT_FOUND (no run there), CHANGED (data, version, net, settings, budget; says which; `force` goes on all the same), BUSY,
+ *  Errors: NOT_FOUND (no run there), CHANGED (data, version, net, settings, budget; says which; `force` goes on all the same, but for another net), BUSY,
  *  EXISTS (the run is done), FORMAT (its files are damaged beyond use). */
 ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *result,
                           zo_net **net);
