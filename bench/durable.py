@@ -24,8 +24,9 @@ def zeroth(*arguments):
 
 def shares(rows, folder, quick):
     """The same work with and without a run directory."""
-    command = [DURABLE, folder] + (["1", "3"] if quick else ["4", "9"])
+    command = [DURABLE, folder] + (["1", "3"] if quick else ["3", "7"])
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    print(out, flush=True)
     for row in csv.DictReader(io.StringIO(out)):
         name = {"entry": "entry-seconds", "state": "state-seconds"}.get(row["pair"], f"share-{row['name']}")
         figure = float(row["share"] or row["seconds_a_step"])
@@ -37,7 +38,7 @@ def rebuilding(rows, folder, task, quick):
     """A run of `weights`, verified from its losses; its seeds."""
     seconds = "5" if quick else "20"
     for seed in ("1", "2", "3")[:1 if quick else 3]:
-        run = os.path.join(folder, f"weights-{seed}")
+        run = os.path.join(folder, f"{task}-weights-{seed}")
         result = zeroth("train", task, "--net", spine.MLP, "--method", "weights", "--seconds", seconds, "--seed", seed, "--out", run)
         command = f"zeroth train {task} --method weights --seconds {seconds} --seed {seed} --out RUN; zeroth verify RUN"
         begin = time.perf_counter()
@@ -66,10 +67,10 @@ def journal(rows, folder):
 
 def resuming(rows, folder, quick):
     """Seconds from `zeroth resume` to the first new step's report, after kill -9."""
-    for turn in range(1 if quick else 5):
+    for turn in range(1 if quick else 3):
         run = os.path.join(folder, f"killed-{turn}")
-        process = subprocess.Popen([spine.ZEROTH, "train", "fashion-mnist", "--net", spine.MLP, "--seconds", "20", "--quiet", "--out", run])
-        time.sleep(3 if quick else 9)
+        process = subprocess.Popen([spine.ZEROTH, "train", "fashion-mnist", "--net", spine.MLP, "--seconds", "15", "--quiet", "--out", run])
+        time.sleep(3 if quick else 6)
         process.send_signal(signal.SIGKILL)
         process.wait()
         begin = time.perf_counter()
