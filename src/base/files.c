@@ -100,19 +100,6 @@ int zo_write_at(int fd, const char *data, size_t size, int64_t at)
     return 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return errno;
-        if (n == 0) return ENOSPC;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 static int sync_folder_of(const char *path)
 {
     char folder[4096];
@@ -134,6 +121,7 @@ zo_status zo_file_out_open(zo_file_out *f, const zo_context *ctx, const char *pa
     f->path = path;
     f->fd = -1;
     f->error = 0;
+    f->size = 0;
     f->used = 0;
     f->sum = NULL;
     size_t n =
@@ -153,6 +141,7 @@ void zo_file_out_sum_only(zo_file_out *f, const zo_context *ctx)
     f->path = NULL;
     f->fd = -1;
     f->error = 0;
+    f->size = 0;
     f->used = 0;
     f->sum = NULL;
 }
@@ -164,9 +153,15 @@ uint64_t zo_file_out_digest(zo_file_out *f)
     return sum;
 }
 
+static void put(zo_file_out *f, const char *data, size_t size)
+{
+    if (!f->error) f->error = zo_write_at(f->fd, data, size, f->size);
+    f->size += (int64_t)size;
+}
+
 static void flush(zo_file_out *f)
 {
-    if (!f->error) f->error = write_all(f->fd, f->buffer, f->used);
+    put(f, f->buffer, f->used);
     f->used = 0;
 }
 
@@ -179,7 +174,7 @@ void zo_file_out_add(zo_file_out *f, const void *data, size_t size)
     if (!f->path) return;
     if (size >= sizeof f->buffer) {
         flush(f);
-        if (!f->error) f->error = write_all(f->fd, from, size);
+        put(f, from, size);
         return;
     }
     if (size > sizeof f->buffer - f->used) flush(f);

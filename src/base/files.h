@@ -25,6 +25,7 @@ typedef struct zo_file_out {
     char temporary[4096];
     int fd, error; /* the first errno */
     void *sum;
+    int64_t size; /* written so far */
     char buffer[16384];
     size_t used;
 } zo_file_out;

@@ -265,7 +265,6 @@ static void add_or_miss(zo_journal *j, zo_entry_type type, const void *a, size_t
 {
     if (!j->missing && add(j, type, a, n, b, m)) return;
     j->missing = true;
-    j->loses++;
 }
 
 /* What was missed is told before the next step, as soon as there is room. */

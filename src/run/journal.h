@@ -41,9 +41,8 @@ typedef struct zo_entry {
 typedef struct zo_journal {
     zo_append file; /* fd -1 when only read */
     const zo_context *ctx;
-    uint64_t sum;  /* of the last entry read or added */
-    bool missing;  /* entries did not fit into memory while the disk failed: a GAP follows */
-    int64_t loses; /* how many were lost so */
+    uint64_t sum; /* of the last entry read or added */
+    bool missing; /* entries did not fit into memory while the disk failed: a GAP follows */
     /* reading */
     int fd;
     int64_t at, length; /* of the entry after the present one; of the file */
