@@ -41,9 +41,8 @@ test: with-tests ## build and run every test but the long ones (WERROR=ON: warni
 test-long: with-tests ## run the tests that take minutes each
 	@ctest --preset long
 
-bench: with-tests ## run the benchmarks in their quick form (bench/*.py: the full form, results kept)
-	@bench/spine.py --quick
-	@bench/durable.py --quick
+bench: with-tests ## measure kernels, passes, scaling and peers in 3 minutes, and print what is asked and seen
+	@bench/speed.py --quick
 
 asan tsan: ## run the tests under ASan, LSan and UBSan; under TSan
 	@tools/setup build demo test

@@ -1,17 +1,16 @@
 #!/usr/bin/python3
-"""Measures the command: accuracy, seconds, forward-equivalents; threads; start-up; the dense product.
+"""Measures the command: accuracy, seconds, forward-equivalents; threads; start-up.
 
     bench/spine.py [--quick] [--seeds N] [--only NAME] [--mnist DIR]
 
-Writes bench/results/spine.csv (one row a run) and bench/results/kernels.csv, and prints the medians. --only measures the rows
-whose names hold NAME ("threads", "start", "kernels" too) and puts them in place of the old ones. --quick: one seed, short runs,
+Writes bench/results/spine.csv (one row a run), and prints the medians. --only measures the rows
+whose names hold NAME ("threads", "start" too) and puts them in place of the old ones. --quick: one seed, short runs,
 nothing written. Mnist comes from DIR, else $ZEROTH_DATA, else it is left out, which is said.
 """
 import argparse, csv, json, os, statistics, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ZEROTH = os.path.join(ROOT, "build/release/zeroth")
-KERNELS = os.path.join(ROOT, "build/release/bench/kernels")
 RESULTS = os.path.join(ROOT, "bench/results")
 MLP = "dense128 relu dense128 relu dense10"
 STEP = "dense128 step dense128 step dense10"
@@ -110,8 +109,6 @@ def main():
             threads(rows, folder, args.quick)
         if args.only in "start-fashion-mnist":
             start_up(rows, folder, "fashion-mnist")
-    kernels = subprocess.run([KERNELS], stdout=subprocess.PIPE, text=True, check=True).stdout if args.only in "kernels" else ""
-    print(kernels)
     asked = {name: text for name, _, _, text in RUNS} | {"threads-nodes": ">= 1.7", "start-fashion-mnist": "<= 1.5"}
     print(f"{'median':24s} {'figure':>10s}   asked")
     for name in dict.fromkeys(r["name"] for r in rows):
@@ -134,8 +131,6 @@ def main():
     lines.seek(0)
     if rows:
         write(path, head, lines.read())
-    if kernels:
-        write(os.path.join(RESULTS, "kernels.csv"), [f"commit: {commit}", *head], kernels)
     return 0
 
 

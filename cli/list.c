@@ -16,7 +16,7 @@ static const cli_option options[] = {
     CLI_OPTION_END,
 };
 
-static json_t *class_json(const zo_class_info *c)
+static json_t *class_json(const char *kind, const zo_class_info *c)
 {
     json_t *json = json_object();
     cli_json_text(json, "name", c->name);
@@ -24,6 +24,15 @@ static json_t *class_json(const zo_class_info *c)
     cli_json_text(json, "uses", zo_uses_text(c->uses));
     cli_json_text(json, "source", c->source ? c->source : "");
     json_object_set_new(json, "params", cli_params_json(c));
+    zo_layer_form f;
+    if (strcmp(kind, "layers") || !zo_layer_form_of(c->name, &f)) return json;
+    cli_json_text(json, "example", f.example);
+    cli_json_text(json, "options", f.options);
+    cli_json_text(json, "gives", f.gives);
+    cli_json_text(json, "cost", f.cost);
+    cli_json_text(json, "sites", f.sites);
+    json_object_set_new(json, "activation", json_boolean(f.activation));
+    json_object_set_new(json, "no_derivative", json_boolean(f.no_derivative));
     return json;
 }
 
@@ -31,15 +40,30 @@ static json_t *kind_json(const char *kind)
 {
     json_t *list = json_array();
     const zo_class_info *c;
-    for (int i = 0; (c = zo_class_at(kind, i)); i++) json_array_append_new(list, class_json(c));
+    for (int i = 0; (c = zo_class_at(kind, i)); i++)
+        json_array_append_new(list, class_json(kind, c));
     return list;
 }
 
-static char *describe(const zo_class_info *c)
+/* What a layer takes, gives and costs; "" for other kinds. */
+static char *describe_layer(const char *kind, const zo_class_info *c)
+{
+    zo_layer_form f;
+    if (strcmp(kind, "layers") || !zo_layer_form_of(c->name, &f) || f.activation)
+        return cli_strdup("");
+    return cli_format("; gives %s; multiply-adds: %s%s%s%s%s", f.gives, f.cost,
+                      *f.options ? "; options: " : "", f.options, *f.sites ? "; noise in " : "",
+                      f.sites);
+}
+
+static char *describe(const char *kind, const zo_class_info *c)
 {
     const char *uses = zo_uses_text(c->uses), *source = c->source ? c->source : "";
-    return cli_format("%s%s%s%s%s%s%s", c->summary, *uses ? " [uses: " : "", uses, *uses ? "]" : "",
-                      *source ? " (" : "", source, *source ? ")" : "");
+    char *layer = describe_layer(kind, c);
+    char *text = cli_format("%s%s%s%s%s%s%s%s", c->summary, layer, *uses ? " [uses: " : "", uses,
+                            *uses ? "]" : "", *source ? " (" : "", source, *source ? ")" : "");
+    free(layer);
+    return text;
 }
 
 static void print_kind(const char *kind, int width)
@@ -51,11 +75,22 @@ static void print_kind(const char *kind, int width)
     }
     printf("%s\n", kind);
     for (int i = 0; (c = zo_class_at(kind, i)); i++) {
-        char *left = cli_format("  %s", c->name), *text = describe(c);
+        char *left = cli_format("  %s", c->name), *text = describe(kind, c);
         cli_row(stdout, width, column, left, text);
         free(left);
         free(text);
     }
+}
+
+static void print_layer(const zo_class_info *c, int width)
+{
+    zo_layer_form f;
+    if (!zo_layer_form_of(c->name, &f)) return;
+    if (*f.example) cli_row(stdout, width, 7, "word", f.example);
+    if (*f.options) cli_row(stdout, width, 7, "options", f.options);
+    cli_row(stdout, width, 7, "gives", f.gives);
+    cli_row(stdout, width, 7, "cost", f.cost);
+    if (*f.sites) cli_row(stdout, width, 7, "noise", f.sites);
 }
 
 static void print_class(const zo_class_info *c, const char *kind, int width)
@@ -66,6 +101,7 @@ static void print_class(const zo_class_info *c, const char *kind, int width)
     cli_row(stdout, width, 7, "does", c->summary);
     if (*uses) cli_row(stdout, width, 7, "uses", uses);
     if (c->source && *c->source) cli_row(stdout, width, 7, "source", c->source);
+    if (!strcmp(kind, "layers")) print_layer(c, width);
     if (!c->params || !c->params->name) return;
     printf("\nsettings (--set key=value), with their defaults:\n");
     cli_params_print(stdout, width, c);
@@ -143,7 +179,7 @@ static int run(int argc, char **argv)
         const char *near = cli_nearest(words.word[1], class_name, kind);
         return unknown(kind, words.word[1], near, kind);
     }
-    if (o.json) return cli_json_print(stdout, class_json(c)) ? CLI_DONE : CLI_FAILED;
+    if (o.json) return cli_json_print(stdout, class_json(kind, c)) ? CLI_DONE : CLI_FAILED;
     print_class(c, kind, width);
     return CLI_DONE;
 }

@@ -1,5 +1,6 @@
 /* zeroth show: runs, a model file, or a net spec. */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "output.h"
@@ -16,22 +17,43 @@ static const cli_option options[] = {
      "\"accuracy>0.9\" or \"forwards<1e6\"; may be repeated"},
     {"all", NULL, CLI_FLAG, offsetof(show_options, all), 0, 0, "compare RUNs in what is equal too"},
     {"net", "SPEC", CLI_TEXT, offsetof(show_options, net), 0, 0, "show the layers of a net spec"},
-    {"inputs", "N", CLI_INT, offsetof(show_options, inputs), 1, 1048576,
-     "features of an example, for --net"},
+    {"inputs", "N", CLI_TEXT, offsetof(show_options, inputs), 0, 0,
+     "for --net: features of an example, or an image as HEIGHTxWIDTHxCHANNELS"},
     {"json", NULL, CLI_FLAG, offsetof(show_options, json), 0, 0, "one JSON object"},
     CLI_OPTION_END,
 };
 
 /* ---- nets and models ---- */
 
+/* "784" or "28x28x1"; false if it is neither. */
+static bool read_inputs(const char *text, zo_net_def *def)
+{
+    int used = 0;
+    if (text[strspn(text, "0123456789x")]) return false; /* sscanf() takes signs and spaces */
+    if (sscanf(text, "%7d%n", &def->inputs, &used) == 1 && !text[used]) return def->inputs > 0;
+    if (sscanf(text, "%7dx%7dx%7d%n", &def->height, &def->width, &def->channels, &used) != 3 ||
+        text[used])
+        return false;
+    double inputs = (double)def->height * def->width * def->channels;
+    def->inputs = inputs >= 1 && inputs <= 1 << 20 ? (int)inputs : 0;
+    return def->height > 0 && def->width > 0 && def->channels > 0 && def->inputs > 0;
+}
+
 static int show_spec(zo_context *ctx, const show_options *o, const char *spec)
 {
     zo_net *net = NULL;
     zo_net_def def = zo_net_default_def();
     if (!o->inputs)
-        return cli_fail(CLI_USAGE, "--net needs --inputs N, the features of an example");
+        return cli_fail(CLI_USAGE,
+                        "--net needs --inputs N, the features of an example, or an image "
+                        "such as --inputs 28x28x1");
+    if (!read_inputs(o->inputs, &def))
+        return cli_fail(CLI_USAGE,
+                        "--inputs %s: 1 to 1048576 features are expected, such as 784, or an image "
+                        "such as 28x28x1",
+                        o->inputs);
     def.spec = spec;
-    def.inputs = o->inputs;
+    def.init = "zero"; /* it is never run */
     zo_status status = zo_net_create(ctx, &def, &net);
     if (status) return cli_status(ctx, status);
     if (o->json) {

@@ -9,7 +9,7 @@
 
 typedef struct show_options {
     const char *net, *sort;
-    int inputs;
+    const char *inputs;
     cli_list filters;
     bool all, json;
 } show_options;

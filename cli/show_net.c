@@ -18,7 +18,9 @@ static void layer_cells(const zo_layer_info *layer, int index, char **cells)
     cells[0] = cli_format("%d", index);
     cells[1] = cli_strdup(layer->name);
     cells[2] = cli_strdup(cli_count(layer->inputs, number));
-    cells[3] = cli_strdup(cli_count(layer->outputs, number));
+    cells[3] = layer->shape[0] * layer->shape[1] > 1
+                   ? cli_format("%d x %d x %d", layer->shape[0], layer->shape[1], layer->shape[2])
+                   : cli_strdup(cli_count(layer->outputs, number));
     cells[4] = cli_strdup(cli_count((double)layer->parameters, number));
     cells[5] = cli_strdup(cli_count(layer->cost, number));
     cells[6] = cli_strdup(layer->sites);
@@ -28,11 +30,14 @@ static void print_layers(const zo_net *net, int width)
 {
     int n = zo_net_layers(net);
     char **cells = cli_alloc((size_t)(n + 1) * COLUMNS * sizeof *cells);
-    zo_layer_info total = {
-        "total", zo_net_inputs(net), zo_net_outputs(net), zo_net_parameters(net), zo_net_cost(net),
-        ""};
+    zo_layer_info total = {.name = "total",
+                           .inputs = zo_net_inputs(net),
+                           .outputs = zo_net_outputs(net),
+                           .parameters = zo_net_parameters(net),
+                           .cost = zo_net_cost(net),
+                           .sites = ""};
     for (int i = 0; i < n; i++) {
-        zo_layer_info layer = {"?", 0, 0, 0, 0, ""};
+        zo_layer_info layer = {.name = "?", .sites = ""};
         zo_net_layer(net, i, &layer);
         layer_cells(&layer, i, cells + i * COLUMNS);
     }
@@ -53,6 +58,8 @@ void show_add_net(json_t *json, const zo_net *net)
         cli_json_text(row, "name", layer.name);
         cli_json_int(row, "inputs", layer.inputs);
         cli_json_int(row, "outputs", layer.outputs);
+        json_object_set_new(row, "shape",
+                            json_pack("[i,i,i]", layer.shape[0], layer.shape[1], layer.shape[2]));
         cli_json_int(row, "parameters", layer.parameters);
         cli_json_real(row, "cost", layer.cost);
         cli_json_text(row, "sites", layer.sites);

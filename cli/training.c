@@ -111,6 +111,9 @@ static zo_status rehearse(training *t)
     zo_trainer *trainer = NULL;
     of_net.spec = spec_of(t) ? spec_of(t) : info.net;
     of_net.inputs = info.inputs;
+    of_net.height = info.height;
+    of_net.width = info.width;
+    of_net.channels = info.channels;
     of_net.outputs = info.outputs;
     of_net.init = "zero"; /* it is never run */
     zo_status status = t->init ? ZO_OK : zo_net_create(t->ctx, &of_net, &net);

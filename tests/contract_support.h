@@ -12,10 +12,10 @@
 typedef struct trial {
     char name[192]; /* for messages */
     char method[80], spec[80];
-    char setting[3][80];
-    const char *settings[4];
+    char setting[4][80]; /* the last is left out where it is empty or one of the others names its key */
+    const char *settings[5];
     const char *task; /* registered name; NULL: the test's own data */
-    bool regression;
+    bool regression, images;
     zo_loss_fn loss;
     void *loss_user;
 } trial;
@@ -25,10 +25,14 @@ static inline void put_setting(trial *t, int at, const char *key, const char *va
     snprintf(t->setting[at], sizeof t->setting[at], "%s=%s", key, value);
 }
 
-/* "estimator:rule" with up to two settings beside batch=48. */
+/* "estimator:rule" with up to two settings beside batch=48, and a population that is not larger than it need be. */
 static inline trial trial_of(const char *estimator, const char *rule)
 {
     trial t = {.spec = "dense9 tanh dense20 leaky-relu dense3"};
+    const zo_class_info *e = zo_class_find("estimators", estimator);
+    for (const zo_param *p = e->params; p->name; p++) {
+        if (!strcmp(p->name, "population") && p->standard > 64) put_setting(&t, 3, p->name, "64");
+    }
     snprintf(t.method, sizeof t.method, "%s:%s", estimator, rule);
     put_setting(&t, 0, "batch", "48");
     put_setting(&t, 1, "batch", "48");
@@ -39,14 +43,21 @@ static inline trial trial_of(const char *estimator, const char *rule)
 /* Points the settings at their texts: a trial is copied by value. */
 static inline const char *const *settings_of(trial *t)
 {
-    for (int i = 0; i < 3; i++) t->settings[i] = t->setting[i];
-    t->settings[3] = NULL;
+    size_t key = strcspn(t->setting[3], "=");
+    bool more = key > 0;
+    for (int i = 0; i < 3; i++) {
+        t->settings[i] = t->setting[i];
+        more = more && strncmp(t->setting[i], t->setting[3], key + 1) != 0;
+    }
+    t->settings[3] = more ? t->setting[3] : NULL;
+    t->settings[4] = NULL;
     return t->settings;
 }
 
 static inline zo_task *task_of(zo_context *ctx, const trial *t)
 {
     if (t->task) return named_task(ctx, t->task, 5, SETTINGS("n=130"));
+    if (t->images) return make_images(ctx, 14, 5, 5, 1, t->regression ? 0 : 3, 3);
     return make_task(ctx, 110, 6, t->regression ? 0 : 3, 3);
 }
 
@@ -205,21 +216,30 @@ static inline void each_loss(trial_fn body)
     }
 }
 
-/* Every estimator x layer: as an activation where it is one, else with a number of units. */
-static inline void each_layer(zo_context *ctx, trial_fn body)
+/* A net of images with a layer in it: the word that its class shows as an example, or its name. */
+static inline void spec_with(char *spec, size_t room, const zo_layer_class *layer)
+{
+    const char *word = layer->example ? layer->example : layer->info.name;
+    int length = (int)strcspn(word, " ");
+    if (layer->residual || layer->kind == ZO_LAYER_OPEN)
+        snprintf(spec, room, "conv2x5,same tanh { conv3x5,same }+ dense3");
+    else
+        snprintf(spec, room, "conv2x5,same %s%.*s dense3",
+                 layer->kind == ZO_LAYER_ACTIVATION ? "" : "tanh ", length, word);
+}
+
+/* Every estimator x layer. */
+static inline void each_layer(trial_fn body)
 {
     const zo_class_info *e, *l, *rule = zo_class_at("rules", 0);
     for (int i = 0; (e = zo_class_at("estimators", i)); i++) {
         for (int j = 0; (l = zo_class_at("layers", j)); j++) {
             trial t = trial_of(e->name, rule->name);
-            snprintf(t.spec, sizeof t.spec, "dense17 %s dense3", l->name);
-            zo_net_def def = zo_net_default_def();
-            zo_net *net;
-            def.spec = t.spec;
-            def.inputs = 6;
-            if (zo_net_create(ctx, &def, &net))
-                snprintf(t.spec, sizeof t.spec, "dense17 %s5 dense3", l->name);
-            zo_net_destroy(net);
+            t.images = true;
+            for (int k = 0; k < 2; k++) put_setting(&t, k, "batch", "12");
+            put_setting(&t, 2, "lr", "0.003");
+            if (*t.setting[3]) put_setting(&t, 3, "population", "12");
+            spec_with(t.spec, sizeof t.spec, (const zo_layer_class *)l);
             snprintf(t.name, sizeof t.name, "%s, %s", t.method, t.spec);
             body(&t);
         }

@@ -47,15 +47,16 @@ static inline net64 *net64_of(const zo_net *net)
             continue;
         }
         layer64 *l = n->layer + n->layers;
-        zo_segment w, b;
-        assert_int_equal(zo_net_segment((zo_net *)net, 2 * n->layers, &w), ZO_OK);
-        assert_int_equal(zo_net_segment((zo_net *)net, 2 * n->layers + 1, &b), ZO_OK);
-        l->in = (int)w.shape[0], l->out = (int)w.shape[1];
+        float *w = floats((size_t)info.parameters), *b = w + info.inputs * info.outputs;
+        assert_int_equal(zo_net_get(net, 2 * n->layers, w), ZO_OK);
+        assert_int_equal(zo_net_get(net, 2 * n->layers + 1, b), ZO_OK);
+        l->in = info.inputs, l->out = info.outputs;
         assert_true(l->in <= MOST_WIDTH && l->out <= MOST_WIDTH && ++n->layers <= MOST_LAYERS);
         for (int r = 0; r < l->in; r++) {
-            for (int c = 0; c < l->out; c++) l->w[r][c] = (double)w.data[r * l->out + c];
+            for (int c = 0; c < l->out; c++) l->w[r][c] = (double)w[r * l->out + c];
         }
-        for (int c = 0; c < l->out; c++) l->b[c] = (double)b.data[c];
+        for (int c = 0; c < l->out; c++) l->b[c] = (double)b[c];
+        free(w);
     }
     return n;
 }
@@ -91,12 +92,12 @@ static inline void forward64(const net64 *n, const batch64 *batch, int64_t b, in
     }
 }
 
-static inline double loss64(const net64 *n, const batch64 *batch, int64_t b, move64 move)
+/* The loss of example b when the network gives y. */
+static inline double loss_of64(const batch64 *batch, int64_t b, const double *y, int outputs)
 {
     const zo_examples *from = &batch->task->part[ZO_TRAIN];
-    int outputs = n->layer[n->layers - 1].out, best = 0, ties = 0;
-    double y[MOST_WIDTH], sum = 0;
-    forward64(n, batch, b, n->layers, move, y);
+    int best = 0, ties = 0;
+    double sum = 0;
     for (int j = 1; j < outputs; j++) best = y[j] > y[best] ? j : best;
     if (!strcmp(batch->loss, "cross-entropy")) {
         for (int j = 0; j < outputs; j++) sum += exp(y[j] - y[best]);
@@ -111,6 +112,13 @@ static inline double loss64(const net64 *n, const batch64 *batch, int64_t b, mov
         sum += (y[j] - want) * (y[j] - want) / 2;
     }
     return sum;
+}
+
+static inline double loss64(const net64 *n, const batch64 *batch, int64_t b, move64 move)
+{
+    double y[MOST_WIDTH];
+    forward64(n, batch, b, n->layers, move, y);
+    return loss_of64(batch, b, y, n->layer[n->layers - 1].out);
 }
 
 static inline double mean_loss64(const net64 *n, const batch64 *batch)
@@ -158,15 +166,17 @@ static inline double *layer_direction64(const net64 *n, const batch64 *batch, in
     return g;
 }
 
-/* The part of an arena-shaped direction that belongs to a layer, in the layout of layer_direction64(). malloc'ed. */
-static inline double *layer_direction(const zo_net *net, const float *arena, int layer)
+/* The part of an arena-shaped direction that belongs to a stage, weights and then biases in the order of the tensors: the layout of
+ * layer_direction64(). malloc'ed. */
+static inline double *layer_direction(const zo_net *net, const float *arena, int stage)
 {
-    const zo_stage *s = net->stage + layer;
+    const zo_stage *s = net->stage + stage;
     size_t n = s->rows * s->columns;
     double *g = calloc(n + s->columns, sizeof *g);
     assert_non_null(g);
-    for (size_t i = 0; i < n; i++) g[i] = (double)arena[s->weight + i];
-    for (size_t i = 0; i < s->columns; i++) g[n + i] = (double)arena[s->bias + i];
+    for (size_t i = 0; i < n; i++)
+        g[i] = (double)arena[s->weight + zo_stage_at(s, i / s->columns, i % s->columns)];
+    for (size_t i = 0; i < s->columns && s->has_bias; i++) g[n + i] = (double)arena[s->bias + i];
     return g;
 }
 

@@ -34,6 +34,7 @@ typedef struct course {
     bool resume, force;
     double epochs, forwards, seconds, target, checkpoint;
     uint64_t seed;
+    bool turned;      /* of images: their height is their width */
     const char *net;  /* NULL: of one hidden layer */
     const char *data; /* a setting of the task; NULL: n=130 */
 } course;
@@ -45,7 +46,7 @@ static inline course course_of(const trial *t)
     for (int i = 0; i < 3; i++) {
         if (!strncmp(c.t.setting[i], "batch=", 6)) put_setting(&c.t, i, "batch", "16");
     }
-    if (!c.t.task) c.t.task = c.t.regression ? "plane" : "spirals";
+    if (!c.t.task && !c.t.images) c.t.task = c.t.regression ? "plane" : "spirals";
     return c;
 }
 
@@ -76,6 +77,25 @@ static inline course plain(const char *estimator, const char *rule)
     trial t = trial_of(estimator, rule);
     snprintf(t.name, sizeof t.name, "%s:%s", estimator, rule);
     return course_of(&t);
+}
+
+/* The same on images. */
+static inline course plain_images(const char *estimator, const char *rule)
+{
+    course c = plain(estimator, rule);
+    c.t.images = true;
+    c.t.task = NULL;
+    return c;
+}
+
+/* Whether the seed and the losses of its steps determine a course, so that its journal can be replayed without the data. */
+static inline bool from_losses(const course *c)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(c->t.method, ":"), c->t.method);
+    const zo_estimator_class *estimator = zo_find(zo_estimator_classes, name);
+    assert_non_null(estimator);
+    return estimator->pack != NULL;
 }
 
 static inline int set_up(void **state)
@@ -163,9 +183,15 @@ static inline zo_status try_plan(zo_context *where, course *c, const char *out, 
     of.seed = 5;
     of.settings = SETTINGS(c->data ? c->data : "n=130");
     *init = NULL;
-    zo_status status = zo_task_create(where, &of, task);
+    zo_status status = ZO_OK;
+    if (c->t.images)
+        *task = make_images(where, 60, c->turned ? 4 : 5, c->turned ? 5 : 4, 2, 3, 3);
+    else
+        status = zo_task_create(where, &of, task);
     if (status) return status;
-    snprintf(spec, sizeof spec, "dense7 tanh dense%d", (*task)->outputs);
+    snprintf(spec, sizeof spec, "%s dense%d",
+             c->t.images ? "conv2x4 tanh { dwconv2,same norm }+ pool2" : "dense7 tanh",
+             (*task)->outputs);
     *init = c->init ? make_net(where, *task, spec, 99) : NULL;
     *def = (zo_train_def){.task = *task,
                           .init = *init,

@@ -72,7 +72,7 @@ static void same_seed_same_bits(void **state)
     each_method(gives_the_same_bits);
     each_choice(gives_the_same_bits);
     each_loss(gives_the_same_bits);
-    each_layer(ctx, gives_the_same_bits);
+    each_layer(gives_the_same_bits);
     each_task(gives_the_same_bits);
     assert_true(trials > 60);
 }
@@ -229,6 +229,25 @@ static void another_split_is_another_definition(void **state)
     for (int i = 0; i < 2; i++) zo_trainer_destroy(trainer[i]), zo_task_destroy(task[i]);
 }
 
+/* So is the shape of the images, of which the same numbers are taken. */
+static void another_shape_is_another_definition(void **state)
+{
+    (void)state;
+    zo_task *task[2];
+    zo_trainer *trainer[2];
+    for (int i = 0; i < 2; i++) {
+        task[i] = make_images(ctx, 30, 4 + i, 5 - i, 1, 3, 3);
+        zo_net *net = make_net(ctx, task[i], "conv2x4 dense3", 1);
+        trainer[i] = make_trainer(ctx, task[i], net, NULL, 1, NULL);
+        zo_net_destroy(net);
+    }
+    const char *path = in_folder(folder, "shape");
+    assert_int_equal(zo_trainer_save(trainer[0], path), ZO_OK);
+    assert_int_equal(zo_trainer_load(trainer[0], path), ZO_OK);
+    refuses(trainer[1], path, ZO_FORMAT);
+    for (int i = 0; i < 2; i++) zo_trainer_destroy(trainer[i]), zo_task_destroy(task[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(saved_states_go_on_bit_for_bit, make_place, clear_place),
         cmocka_unit_test_setup_teardown(bad_states_are_refused, make_place, clear_place),
         cmocka_unit_test_setup_teardown(another_split_is_another_definition, make_place, clear_place),
+        cmocka_unit_test_setup_teardown(another_shape_is_another_definition, make_place, clear_place),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

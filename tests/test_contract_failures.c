@@ -103,6 +103,7 @@ static void odd_losses_of_a_user_are_survived(void **state)
     trials = 0;
     each_rule(survives_a_moody_loss);
     each_choice(survives_a_moody_loss);
+    each_layer(survives_a_moody_loss);
     assert_true(trials > 10);
 }
 
@@ -284,6 +285,7 @@ static void a_step_allocates_nothing(void **state)
     each_rule(allocates_nothing);
     each_choice(allocates_nothing);
     each_loss(allocates_nothing);
+    each_layer(allocates_nothing);
     assert_true(trials > 20);
 }
 

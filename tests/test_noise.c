@@ -13,6 +13,36 @@ static zo_stream stream(uint64_t seed) { return zo_stream_at(seed, ZO_FOR_TESTS,
 
 /* ---- blocks ---- */
 
+/* Random123, tests/kat_vectors, philox4x32 with 10 rounds: counter, key, result. */
+static const struct {
+    uint32_t counter[4], key[2], result[4];
+} published[] = {
+    {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+    {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+     {0xffffffff, 0xffffffff},
+     {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+    {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+     {0xa4093822, 0x299f31d0},
+     {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+};
+
+/* The block wherever it lies among its neighbours. */
+static void blocks_are_those_published(void **state)
+{
+    const zo_kernels *k;
+    (void)state;
+    for (int set = 0; (k = kernel_set(set)); set++) {
+        for (size_t i = 0; i < 3; i++) {
+            const uint32_t *c = published[i].counter;
+            for (uint32_t before = 0; before < 17; before++) {
+                uint32_t out[4 * 20];
+                k->blocks(out, published[i].key, c + 1, c[0] - before, 20);
+                assert_memory_equal(out + (size_t)4 * before, published[i].result, 16);
+            }
+        }
+    }
+}
+
 static void blocks_are_those_of_the_generator(void **state)
 {
     const zo_kernels *k;
@@ -105,46 +135,158 @@ static void sets_and_lengths_agree(void **state)
     }
 }
 
+/* ---- distributions ----
+ *
+ * Each check gives how far a statistic lies from what is expected, in units of a limit that chance passes with a probability below 1e-10:
+ * seven deviations, or 3.6 of Kolmogorov & Smirnov's. Together they would reject good noise less than once in a million choices of
+ * seeds. Each must reject noise that is wrong in one thing.
+ */
+
+static void note(double *worst, double deviations) { *worst = fmax(*worst, fabs(deviations) / 7); }
+
+/* Of n fair coins `ones` fell on one side. */
+static void note_coins(double *worst, double ones, double n)
+{
+    note(worst, (ones - n / 2) / (sqrt(n) / 2));
+}
+
 static int ascending(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
 }
 
-/* Moments within five of their deviations; the largest gap to the normal distribution below the Kolmogorov-Smirnov value of 1e-6; numbers
- * of a pair, and of neighbouring blocks, not correlated. */
+/* Mean, and mean square, cube and fourth power. */
+static double moments_of(const float *x, size_t n)
+{
+    double sum[5] = {0}, worst = 0, all = (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double power = 1;
+        for (int p = 0; p < 5; p++, power *= (double)x[i]) sum[p] += power;
+    }
+    note(&worst, sum[1] / sqrt(all));
+    note(&worst, (sum[2] - all) / sqrt(2 * all));
+    note(&worst, sum[3] / sqrt(15 * all));
+    note(&worst, (sum[4] - 3 * all) / sqrt(96 * all));
+    return worst;
+}
+
+/* Numbers, and their squares, do not go together with those of the same block, the next ones, or the same lane. */
+static double neighbours_of(const float *x, size_t n)
+{
+    static const size_t distance[] = {1, 2, 3, 4, 5, 8, 16, 32, 64};
+    double worst = 0;
+    for (size_t d = 0; d < sizeof distance / sizeof *distance; d++) {
+        double plain = 0, squares = 0, pairs = (double)(n - distance[d]);
+        for (size_t i = 0; i + distance[d] < n; i++) {
+            double a = (double)x[i], b = (double)x[i + distance[d]];
+            plain += a * b, squares += (a * a - 1) * (b * b - 1);
+        }
+        note(&worst, plain / sqrt(pairs));
+        note(&worst, squares / (2 * sqrt(pairs)));
+    }
+    return worst;
+}
+
+/* How many lie farther out than `reach`, on both sides together. */
+static double tail_of(const float *x, size_t n, double reach)
+{
+    double beyond = 0, p = erfc(reach / sqrt(2)), worst = 0;
+    for (size_t i = 0; i < n; i++) beyond += fabs((double)x[i]) > reach;
+    note(&worst, (beyond - p * (double)n) / sqrt(p * (1 - p) * (double)n));
+    return worst;
+}
+
+/* The largest gap between the distribution of x, which gets sorted, and the normal one. */
+static double gap_of(float *x, size_t n)
+{
+    double gap = 0, all = (double)n;
+    qsort(x, n, sizeof *x, ascending);
+    for (size_t i = 0; i < n; i++) {
+        double below = 0.5 * erfc(-(double)x[i] / sqrt(2));
+        gap = fmax(gap, fmax(fabs(below - (double)i / all), fabs(below - (double)(i + 1) / all)));
+    }
+    return gap * sqrt(all) / 3.6;
+}
+
 static void normal_numbers_are_normal(void **state)
 {
     (void)state;
     const zo_kernels *k = kernel_set(0);
-    float *x = floats(MANY);
-    const double n = MANY;
+    float *x = floats(SEEDS * MANY);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         zo_stream s = stream(seed);
-        double sum[5] = {0}, lag[4] = {0}, gap = 0;
-        k->normal(x, s.key, s.counter, 0, MANY);
-        for (size_t i = 0; i < MANY; i++) {
-            double power = 1;
-            for (int p = 0; p < 5; p++, power *= (double)x[i]) sum[p] += power;
-            for (size_t l = 1; l < 4 && i + l < MANY; l++)
-                lag[l] += (double)x[i] * (double)x[i + l];
-        }
-        assert_near(sum[1] / n, 0, 5 / sqrt(n), 0, "mean");
-        assert_near(sum[2] / n, 1, 5 * sqrt(2 / n), 0, "square");
-        assert_near(sum[3] / n, 0, 5 * sqrt(15 / n), 0, "cube");
-        assert_near(sum[4] / n, 3, 5 * sqrt(96 / n), 0, "fourth power");
-        for (int l = 1; l < 4; l++) assert_near(lag[l] / n, 0, 5 / sqrt(n), 0, "neighbours");
-        qsort(x, MANY, sizeof *x, ascending);
-        for (size_t i = 0; i < MANY; i++) {
-            double below = 0.5 * erfc(-(double)x[i] / sqrt(2));
-            gap = fmax(gap, fmax(fabs(below - (double)i / n), fabs(below - (double)(i + 1) / n)));
-        }
-        assert_true(gap < 2.7 / sqrt(n));
+        float *own = x + (seed - 1) * MANY;
+        k->normal(own, s.key, s.counter, 0, MANY);
+        assert_true(moments_of(own, MANY) < 1);
+        assert_true(neighbours_of(own, MANY) < 1);
+        assert_true(tail_of(own, MANY, 3) < 1);
     }
+    assert_true(tail_of(x, SEEDS * MANY, 4) < 1); /* 166 of all are expected */
+    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+        assert_true(gap_of(x + (seed - 1) * MANY, MANY) < 1);
     free(x);
 }
 
-/* One bit per number: ones are half of them, at each place of a word, and places do not go together. */
+static void wrong_normal_numbers_are_seen(void **state)
+{
+    (void)state;
+    const zo_kernels *k = kernel_set(0);
+    zo_stream s = stream(1);
+    float *x = floats(MANY), *y = floats(MANY);
+    k->normal(x, s.key, s.counter, 0, MANY);
+    for (size_t i = 0; i < MANY; i++) y[i] = x[i] * 1.02f; /* too wide */
+    assert_true(moments_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) y[i] = x[i] + 0.02f; /* not in the middle */
+    assert_true(moments_of(y, MANY) > 1);
+    assert_true(gap_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) y[i] = x[i / 4 * 4 + i % 2]; /* half of each block twice */
+    assert_true(neighbours_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++)
+        y[i] = i % 2 ? copysignf(x[i - 1], x[i]) : x[i]; /* one radius */
+    assert_true(neighbours_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) y[i] = fminf(3, fmaxf(-3, x[i])); /* no tails */
+    assert_true(tail_of(y, MANY, 3) > 1);
+    free(x), free(y);
+}
+
+/* Ones in every lane of sixteen blocks, and at every place of a word; each place against the next one, and against the same place of the
+ * next word, of the next block and of the next sixteen blocks. */
+static double bits_of(const uint32_t *word, size_t n)
+{
+    static const size_t distance[] = {0, 1, 4, 64};
+    double worst = 0, lane[64] = {0};
+    for (size_t i = 0; i < n; i++) lane[i % 64] += __builtin_popcount(word[i]);
+    for (int l = 0; l < 64; l++) note_coins(&worst, lane[l], 32 * (double)(n / 64));
+    for (int place = 0; place < 32; place++) {
+        double ones = 0;
+        for (size_t i = 0; i < n; i++) ones += word[i] >> place & 1;
+        note_coins(&worst, ones, (double)n);
+        for (int d = 0; d < 4; d++) {
+            size_t pairs = n - distance[d], equal = 0;
+            int other = distance[d] ? place : (place + 1) % 32;
+            for (size_t i = 0; i < pairs; i++)
+                equal += ~(word[i] >> place ^ word[i + distance[d]] >> other) & 1;
+            note_coins(&worst, (double)equal, (double)pairs);
+        }
+    }
+    return worst;
+}
+
+/* How often each word of 16 signs comes up: chi-square, made normal by Wilson & Hilferty (1931). */
+static double words_of(const uint32_t *word, size_t n)
+{
+    enum { WORDS = 1 << 16 };
+    uint32_t *count = calloc(WORDS, sizeof *count);
+    assert_non_null(count);
+    double chi = 0, worst = 0, expected = 2 * (double)n / WORDS, spread = 2.0 / (9 * (WORDS - 1));
+    for (size_t i = 0; i < n; i++) count[word[i] & 0xffff]++, count[word[i] >> 16]++;
+    for (int w = 0; w < WORDS; w++) chi += pow(count[w] - expected, 2) / expected;
+    note(&worst, (cbrt(chi / (WORDS - 1)) - (1 - spread)) / sqrt(spread));
+    free(count);
+    return worst;
+}
+
 static void signs_are_fair(void **state)
 {
     (void)state;
@@ -154,29 +296,89 @@ static void signs_are_fair(void **state)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         zo_stream s = stream(seed);
         k->blocks(word, s.key, s.counter, 0, MANY / 4);
-        for (int a = 0; a < 32; a++) {
-            int b = (a * 7 + 3) % 32;
-            double ones = 0, both = 0;
-            for (size_t i = 0; i < MANY; i++) {
-                ones += word[i] >> a & 1;
-                both += (word[i] >> a & 1) == (word[i] >> b & 1);
-            }
-            assert_near(ones / MANY, 0.5, 2.5 / sqrt(MANY), 0, "ones");
-            if (a != b) assert_near(both / MANY, 0.5, 2.5 / sqrt(MANY), 0, "pairs of places");
-        }
+        assert_true(bits_of(word, MANY) < 1);
+        assert_true(words_of(word, MANY) < 1);
     }
     free(word);
+}
+
+static void unfair_signs_are_seen(void **state)
+{
+    (void)state;
+    const zo_kernels *k = kernel_set(0);
+    zo_stream s = stream(1);
+    uint32_t *x = malloc(MANY * sizeof *x), *y = malloc(MANY * sizeof *y);
+    assert_true(x && y);
+    k->blocks(x, s.key, s.counter, 0, MANY / 4);
+    for (size_t i = 0; i < MANY; i++) y[i] = x[i] | (i % 64 == 5 ? 8 : 0); /* one lane, one place */
+    assert_true(bits_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) y[i] = (x[i] & 0x55555555) * 3; /* places in pairs */
+    assert_true(bits_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) y[i] = x[i / 128 * 64 + i % 64]; /* everything twice */
+    assert_true(bits_of(y, MANY) > 1);
+    for (size_t i = 0; i < MANY; i++) /* one place is given by two others: only words show it */
+        y[i] = (x[i] & 0xffff7fff) | ((x[i] ^ x[i] >> 1) & 1) << 15;
+    assert_true(bits_of(y, MANY) < 1);
+    assert_true(words_of(y, MANY) > 1);
+    free(x), free(y);
+}
+
+/* Two streams side by side: bits that are equal, words that are equal, and their normal numbers. */
+static double together(const zo_kernels *k, zo_stream s, zo_stream t)
+{
+    enum { N = 1 << 16 };
+    uint32_t *word = malloc(2 * N * sizeof *word);
+    float *x = floats(2 * N);
+    double worst = 0, differ = 0, product = 0;
+    int equal = 0;
+    assert_non_null(word);
+    k->blocks(word, s.key, s.counter, 0, N / 4), k->blocks(word + N, t.key, t.counter, 0, N / 4);
+    k->normal(x, s.key, s.counter, 0, N), k->normal(x + N, t.key, t.counter, 0, N);
+    for (size_t i = 0; i < N; i++) {
+        differ += __builtin_popcount(word[i] ^ word[N + i]);
+        product += (double)x[i] * (double)x[N + i];
+        equal += word[i] == word[N + i];
+    }
+    note_coins(&worst, differ, 32.0 * N);
+    note(&worst, product / sqrt(N));
+    free(word), free(x);
+    return equal > 4 ? INFINITY : worst; /* even one of 65,536 is rare */
+}
+
+/* Streams whose names differ as little as possible. */
+static void streams_do_not_go_together(void **state)
+{
+    (void)state;
+    const zo_kernels *k = kernel_set(0);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        zo_stream s = zo_stream_at(seed, ZO_FOR_NOISE, 7, 9);
+        const zo_stream near[] = {
+            zo_stream_at(seed + 1, ZO_FOR_NOISE, 7, 9),
+            zo_stream_at(seed, ZO_FOR_TESTS, 7, 9),
+            zo_stream_at(seed, ZO_FOR_NOISE, 8, 9),
+            zo_stream_at(seed, ZO_FOR_NOISE, 7, 10),
+            zo_stream_at(seed, ZO_FOR_NOISE, 7 + (1ull << 32), 9),
+            zo_stream_at(seed + (1ull << 32), ZO_FOR_NOISE, 7, 9),
+        };
+        for (size_t i = 0; i < sizeof near / sizeof *near; i++)
+            assert_true(together(k, s, near[i]) < 1);
+        assert_true(together(k, s, s) > 1);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_those_published),
         cmocka_unit_test(blocks_are_those_of_the_generator),
         cmocka_unit_test(normal_numbers_are_those_of_float64),
         cmocka_unit_test(no_word_gives_anything_wild),
         cmocka_unit_test(sets_and_lengths_agree),
         cmocka_unit_test(normal_numbers_are_normal),
+        cmocka_unit_test(wrong_normal_numbers_are_seen),
         cmocka_unit_test(signs_are_fair),
+        cmocka_unit_test(unfair_signs_are_seen),
+        cmocka_unit_test(streams_do_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

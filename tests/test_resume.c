@@ -93,6 +93,18 @@ static void all_choices_go_on(void **state)
     assert_true(trials >= 10);
 }
 
+/* Every estimator on images, with convolutions and a block. */
+static void images_go_on(void **state)
+{
+    (void)state;
+    const zo_class_info *e;
+    for (int i = 0; (e = zo_class_at("estimators", i)); i++) {
+        course c = plain_images(e->name, i % 2 ? "adam" : "momentum");
+        c.epochs = 3;
+        goes_on(&c);
+    }
+}
+
 /* ---- losses of the user's own ---- */
 
 /* Half the squared distance to one-hot, or to the target; with `user` set not finite where the outputs' bits say so. */
@@ -279,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_estimators_and_rules_go_on),
         cmocka_unit_test(all_choices_go_on),
+        cmocka_unit_test(images_go_on),
         cmocka_unit_test(own_losses_and_dropped_ones_go_on),
         cmocka_unit_test(first_networks_of_ones_own_go_on),
         cmocka_unit_test(targets_are_reached_at_the_same_step),

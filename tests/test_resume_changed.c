@@ -138,6 +138,25 @@ static void what_has_changed_is_named(void **state)
     }
 }
 
+/* The same numbers as images of another shape are another net, which cannot go on. */
+static void another_shape_is_named(void **state)
+{
+    (void)state;
+    char run[ROOM];
+    course c = plain_images("weights", "momentum"), other;
+    c.epochs = 3;
+    killed_run(&c, run);
+    for (int force = 0; force < 2; force++) {
+        other = c;
+        other.turned = true;
+        other.force = force;
+        expect_resumed(ctx, &other, run, ZO_CHANGED);
+        error_says(ctx, run, "5x4x2", "4x5x2", NULL);
+        assert_null(strstr(zo_last_error(ctx), "--force"));
+    }
+    expect_resumed(ctx, &c, run, ZO_OK);
+}
+
 /* ---- by force ---- */
 
 /* The text under `key` of the entries that say so: in metrics.jsonl, and in the journal. */
@@ -355,6 +374,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_has_changed_is_named),
+        cmocka_unit_test(another_shape_is_named),
         cmocka_unit_test(anything_but_the_net_goes_by_force),
         cmocka_unit_test(force_without_a_change_is_no_force),
         cmocka_unit_test(other_code_is_refused),

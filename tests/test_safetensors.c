@@ -25,16 +25,19 @@ static int tear_down(void **state)
     return 0;
 }
 
-static zo_net *make(const char *spec, int inputs)
+static zo_net *make_images(const char *spec, int height, int width, int channels)
 {
     zo_net_def def = zo_net_default_def();
     zo_net *net = NULL;
     def.spec = spec;
-    def.inputs = inputs;
+    def.inputs = height * width * channels;
+    def.height = height, def.width = width, def.channels = channels;
     def.seed = 2;
     assert_int_equal(zo_net_create(ctx, &def, &net), ZO_OK);
     return net;
 }
+
+static zo_net *make(const char *spec, int inputs) { return make_images(spec, 1, 1, inputs); }
 
 /* ---- what is written ---- */
 
@@ -45,9 +48,7 @@ static void numbers_that_are_not_finite_are_not_written(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         zo_net *net = make("dense3 relu dense2", 4);
-        zo_segment last;
-        assert_int_equal(zo_net_segment(net, zo_net_segments(net) - 1, &last), ZO_OK);
-        last.data[1] = bad[i];
+        net->params[net->stage[net->stages - 1].bias + 1] = bad[i]; /* zo_net_set() refuses it */
         assert_int_equal(zo_net_save(net, path), ZO_DIVERGED);
         assert_int_not_equal(access(path, F_OK), 0);
         zo_net_destroy(net);
@@ -58,12 +59,19 @@ static void assert_equal_nets(zo_net *a, zo_net *b)
 {
     assert_string_equal(zo_net_spec(a), zo_net_spec(b));
     assert_int_equal(zo_net_inputs(a), zo_net_inputs(b));
+    assert_true(a->in.height == b->in.height && a->in.width == b->in.width);
+    assert_true(a->in.channels == b->in.channels && a->in.pitch == b->in.pitch);
     for (int i = 0; i < zo_net_segments(a); i++) {
         zo_segment s, t;
         zo_net_segment(a, i, &s);
         zo_net_segment(b, i, &t);
+        assert_string_equal(s.name, t.name);
         size_t n = (size_t)(s.shape[0] * (s.rank == 2 ? s.shape[1] : 1));
-        assert_memory_equal(s.data, t.data, n * sizeof(float));
+        float *x = floats(n), *y = floats(n);
+        zo_net_get(a, i, x);
+        zo_net_get(b, i, y);
+        assert_memory_equal(x, y, n * sizeof *x);
+        free(x), free(y);
     }
     assert_memory_equal(a->shift, b->shift, (size_t)a->inputs * sizeof(float));
     assert_memory_equal(a->scale, b->scale, (size_t)a->inputs * sizeof(float));
@@ -96,6 +104,43 @@ static void nets_come_back(void **state)
         zo_net_destroy(back);
     }
     assert_int_equal(entries(folder), 1);
+}
+
+/* The same of images, with layers of every kind: a file is in the order of the tensors, wherever the arena has them. */
+static void nets_of_images_come_back(void **state)
+{
+    static const struct {
+        const char *spec;
+        int height, width, channels;
+    } nets[] = {
+        {"conv3x5 relu dense2", 4, 5, 1},
+        {"conv2x3x40,same,stride2,nobias dwconv3x2,same norm scale,nobias dense33 dense3", 5, 4, 17},
+        {"{ conv3x3,same { norm,nobias }+ }+ pool2 global-mean", 4, 4, 3},
+        {"dense7 quant3 dense5 wta2", 1, 9, 1},
+    };
+    const char *path = in_folder(folder, "images.safetensors");
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        zo_net *net = make_images(nets[i].spec, nets[i].height, nets[i].width, nets[i].channels),
+               *back;
+        uint64_t seed = 4;
+        for (int s = 0; s < zo_net_segments(net); s++) {
+            float numbers[8000];
+            draw_many(&seed, numbers, 8000, -1, 1);
+            assert_int_equal(zo_net_set(net, s, numbers), ZO_OK);
+        }
+        assert_int_equal(zo_net_save(net, path), ZO_OK);
+        assert_int_equal(zo_net_load(ctx, path, &back), ZO_OK);
+        assert_equal_nets(net, back);
+        float x[5 * 4 * 17], y[100], z[100];
+        draw_many(&seed, x, 5 * 4 * 17, -1, 1);
+        assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+        assert_int_equal(zo_net_forward(back, 1, x, z), ZO_OK);
+        assert_same_floats(z, y, (size_t)zo_net_outputs(net), nets[i].spec);
+        zo_net_destroy(net);
+        zo_net_destroy(back);
+    }
+    remove(path);
 }
 
 static void same_net_same_bytes(void **state)
@@ -260,9 +305,66 @@ static void wrong_metadata_is_refused(void **state)
     refuse_meta(FORM ",\"net\":\"dens2\",\"inputs\":\"1\"", "did you mean dense2?");
     refuse_meta(FORM ",\"net\":\"\",\"inputs\":\"1\"", "empty");
     refuse_meta(FORM ",\"net\":\"dense3\",\"inputs\":\"1\"", "");
-    refuse_meta(FORM ",\"net\":\"dense1048576 dense1048576\",\"inputs\":\"1\"",
+    refuse_meta(FORM ",\"net\":\"dense1048576 dense9999\",\"inputs\":\"1\"",
                 "more numbers than are there");
+    refuse_meta(FORM ",\"net\":\"dense1048576 dense1048576\",\"inputs\":\"1\"", "too large");
     refuse("{\"__metadata__\":7," WEIGHT "," BIAS "," SHIFT "," SCALE "}", 6, 1, "no net spec");
+}
+
+/* dense2 of four numbers as an image; "shape" is left out where it is NULL. */
+static zo_status read_shape(const char *net, const char *shape)
+{
+    char header[1000], entry[100] = "";
+    size_t size;
+    if (shape) snprintf(entry, sizeof entry, ",\"shape\":\"%s\"", shape);
+    snprintf(header, sizeof header,
+             "{\"__metadata__\":{" FORM
+             ",\"net\":\"%s\",\"inputs\":\"4\"%s}," TENSOR("0.weight", "4,2", 0, 32) "," TENSOR(
+                 "0.bias", "2", 32, 40) "," TENSOR("input.shift", "4", 40,
+                                                   56) "," TENSOR("input.scale", "4", 56, 72) "}",
+             net, entry);
+    char *bytes = build(header, 18, 1, &size);
+    zo_status status = read_bytes(bytes, size);
+    free(bytes);
+    return status;
+}
+
+static void wrong_shapes_are_refused(void **state)
+{
+    static const char *const good[] = {NULL, "1x1x4", "2x2x1", "4x1x1", "1x4x1", "1x2x2"};
+    static const char *const bad[] = {"2x2x2",
+                                      "1x1x3",
+                                      "0x2x2",
+                                      "2x0x2",
+                                      "-2x-2x1",
+                                      "-1x-4x1",
+                                      "2x2",
+                                      "2x2x",
+                                      "2x2x1x1",
+                                      "",
+                                      "x",
+                                      "2X2X1",
+                                      "2x2x1 ",
+                                      "2x2x1;",
+                                      "99999999x1x1",
+                                      "2147483648x2x1",
+                                      "1000000x1000000x1000000"};
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        if (read_shape("dense2", good[i])) fail_msg("%s: %s", good[i], zo_last_error(ctx));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        if (read_shape("dense2", bad[i]) != ZO_FORMAT) fail_msg("%s is taken for a shape", bad[i]);
+        error_says(ctx, "x.safetensors", NULL);
+    }
+    assert_int_equal(read_shape("conv2x2", "2x2x1"), ZO_OK); /* four numbers for each filter too */
+    assert_int_equal(read_shape("conv2x2", "1x4x1"), ZO_FORMAT);
+    error_says(ctx, "x.safetensors", "does not fit an image of 1 x 4", NULL);
+    assert_int_equal(read_shape("conv2x2", NULL), ZO_FORMAT);
+    error_says(ctx, "x.safetensors", "is the input an image?", NULL);
+    assert_int_equal(read_shape("conv1x2", "1x1x4"), ZO_OK);
+    assert_int_equal(read_shape("conv1x2", "2x2x1"), ZO_FORMAT);
+    error_says(ctx, "\"0.weight\"", "does not have the shape", NULL);
 }
 
 static void wrong_headers_are_refused(void **state)
@@ -344,12 +446,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nets_come_back),
+        cmocka_unit_test(nets_of_images_come_back),
         cmocka_unit_test(numbers_that_are_not_finite_are_not_written),
         cmocka_unit_test(same_net_same_bytes),
         cmocka_unit_test(good_files_are_accepted),
         cmocka_unit_test(wrong_tensors_are_refused),
         cmocka_unit_test(lying_offsets_are_refused),
         cmocka_unit_test(wrong_metadata_is_refused),
+        cmocka_unit_test(wrong_shapes_are_refused),
         cmocka_unit_test(wrong_headers_are_refused),
         cmocka_unit_test(huge_lengths_are_refused),
         cmocka_unit_test(cut_files_are_refused),

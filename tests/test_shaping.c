@@ -51,7 +51,7 @@ static void check(const double *all, size_t n)
     double weight[MOST];
     int32_t order[2 * MOST];
     for (int k = ZO_SHAPE_RAW; k <= ZO_SHAPE_SIGN; k++) {
-        zo_shape((zo_shaping)k, n, all, all + n, weight, order);
+        zo_shaping_apply((zo_shaping)k, n, all, all + n, weight, order);
         for (size_t i = 0; i < n; i++)
             assert_near(weight[i], want((zo_shaping)k, all, n, i), 1e-14, 1e-12, "shape");
     }
@@ -80,13 +80,13 @@ static void known_ranks(void **state)
     const double all[] = {1, 3, 2, 4}, ties[] = {5, 5, 5, 9}, huge[] = {-1e300, 7, 1e300, 7.5};
     double weight[2];
     int32_t order[4];
-    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, all, all + 2, weight, order);
+    zo_shaping_apply(ZO_SHAPE_CENTRED_RANK, 2, all, all + 2, weight, order);
     assert_near(weight[0], -1.0 / 3, 1e-15, 0, "first pair");
     assert_near(weight[1], -1.0 / 3, 1e-15, 0, "second pair");
-    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, ties, ties + 2, weight, order);
+    zo_shaping_apply(ZO_SHAPE_CENTRED_RANK, 2, ties, ties + 2, weight, order);
     assert_near(weight[0], 0, 0, 0, "a tie");
     assert_near(weight[1], -1.0 / 6 - 0.5, 1e-15, 0, "tie against the largest");
-    zo_shape(ZO_SHAPE_CENTRED_RANK, 2, huge, huge + 2, weight, order);
+    zo_shaping_apply(ZO_SHAPE_CENTRED_RANK, 2, huge, huge + 2, weight, order);
     assert_near(weight[0], -1, 0, 0, "an outlier weighs no more than its rank");
     assert_near(weight[1], -1.0 / 3, 1e-15, 0, "the others keep theirs");
 }
@@ -97,7 +97,7 @@ static void equal_losses_weigh_nothing(void **state)
     double all[] = {2.5, 2.5, 2.5, 2.5, 2.5, 2.5}, weight[3];
     int32_t order[6];
     for (int k = ZO_SHAPE_RAW; k <= ZO_SHAPE_SIGN; k++) {
-        zo_shape((zo_shaping)k, 3, all, all + 3, weight, order);
+        zo_shaping_apply((zo_shaping)k, 3, all, all + 3, weight, order);
         for (int i = 0; i < 3; i++) assert_true(weight[i] == 0);
     }
 }

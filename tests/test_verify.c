@@ -7,8 +7,6 @@ static int trials;
 
 /* ---- what is right ---- */
 
-static bool from_losses(const course *c) { return !strncmp(c->t.method, "weights", 7); }
-
 static void check_done(const course *c, const char *run, const outcome *o)
 {
     for (int bare = 0; bare < 1 + from_losses(c); bare++) {
@@ -81,6 +79,17 @@ static void every_run_is_verified(void **state)
     each_rule(rules_are_verified);
     each_choice(choices_are_verified);
     assert_true(trials >= 28);
+}
+
+static void runs_on_images_are_verified(void **state)
+{
+    (void)state;
+    const zo_class_info *e;
+    for (int i = 0; (e = zo_class_at("estimators", i)); i++) {
+        course c = plain_images(e->name, "adam");
+        c.epochs = 3;
+        is_verified(&c);
+    }
 }
 
 /* Half the squared distance to one-hot, `user` times, and not finite where the outputs' bits say so. Less than nothing times: to that of
@@ -179,6 +188,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_run_is_verified),
+        cmocka_unit_test(runs_on_images_are_verified),
         cmocka_unit_test(own_losses_are_verified),
         cmocka_unit_test(the_best_by_an_own_loss_is_verified),
         cmocka_unit_test(first_networks_are_verified),

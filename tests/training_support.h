@@ -10,10 +10,12 @@
 
 #define SETTINGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-/* n examples of `inputs` features in [-1.5, 1.5): labels of `classes`, or with classes 0 `outputs` targets. Labels depend on the
- * features, so that there is something to learn. */
-static inline zo_task *make_task(zo_context *ctx, int64_t n, int inputs, int classes, int outputs)
+/* n examples of images, channels last, of features in [-1.5, 1.5): labels of `classes`, or with classes 0 `outputs` targets. Labels depend
+ * on the features, so that there is something to learn. */
+static inline zo_task *make_images(zo_context *ctx, int64_t n, int height, int width, int channels,
+                                   int classes, int outputs)
 {
+    int inputs = height * width * channels;
     uint64_t state = 20 + (uint64_t)inputs;
     float *x = floats((size_t)n * (size_t)inputs), *target = floats((size_t)n * (size_t)outputs);
     int32_t *label = calloc((size_t)n, sizeof *label);
@@ -27,6 +29,7 @@ static inline zo_task *make_task(zo_context *ctx, int64_t n, int inputs, int cla
     }
     zo_data_def def = zo_data_default_def();
     def.inputs = inputs;
+    if (height * width > 1) def.height = height, def.width = width, def.channels = channels;
     def.classes = classes;
     def.targets = classes ? 0 : outputs;
     def.n = n;
@@ -39,6 +42,12 @@ static inline zo_task *make_task(zo_context *ctx, int64_t n, int inputs, int cla
     free(target);
     free(label);
     return task;
+}
+
+/* The same of rows of a table. */
+static inline zo_task *make_task(zo_context *ctx, int64_t n, int inputs, int classes, int outputs)
+{
+    return make_images(ctx, n, 1, 1, inputs, classes, outputs);
 }
 
 /* A registered task with settings. */
@@ -54,20 +63,24 @@ static inline zo_task *named_task(zo_context *ctx, const char *name, uint64_t se
     return task;
 }
 
-/* The biases are drawn too: at zero they would hide mistakes. */
+/* The biases are drawn too, and gains: at zero and one they would hide mistakes. */
 static inline zo_net *make_net(zo_context *ctx, const zo_task *task, const char *spec, uint64_t seed)
 {
     zo_net_def def = zo_net_default_def();
     def.spec = spec;
     def.inputs = task->inputs;
+    def.height = task->height, def.width = task->width, def.channels = task->channels;
     def.outputs = task->outputs;
     def.seed = seed;
     zo_net *net = NULL;
     if (zo_net_create(ctx, &def, &net)) fail_msg("%s: %s", spec, zo_last_error(ctx));
     uint64_t state = seed + 1;
-    for (int i = 0; i < net->stages; i++)
-        draw_many(&state, net->params + net->stage[i].bias, (size_t)net->stage[i].outputs, -0.3,
-                  0.3);
+    for (int i = 0; i < net->stages; i++) {
+        const zo_stage *s = net->stage + i;
+        if (s->has_bias) draw_many(&state, net->params + s->bias, s->columns, -0.3, 0.3);
+        for (size_t j = 0; j < s->columns && s->layer->first_weight != 0; j++)
+            net->params[s->weight + j] = draw(&state, 0.5, 1.5);
+    }
     return net;
 }
 

@@ -50,6 +50,9 @@ ZO_API zo_status zo_task_find(zo_context *ctx, const char *name, const char *dat
 typedef struct zo_data_def {
     const char *name;          /**< shown in the run; "data" if NULL */
     int inputs;                /**< features of an example; required */
+    int height;                /**< of an image, channels last; 0 (all three): no image */
+    int width;                 /**< of the image */
+    int channels;              /**< of the image; height x width x channels = inputs */
     int classes;               /**< >= 2: classification by labels; 0: regression by targets */
     int targets;               /**< numbers to predict per example; regression only */
     int64_t n;                 /**< training examples (validation is taken from them); required */
@@ -79,6 +82,9 @@ ZO_API void zo_task_destroy(zo_task *task);
 typedef struct zo_task_info {
     const char *name;     /**< owned by the task */
     int inputs;           /**< features of an example */
+    int height;           /**< of an image, channels last; 0 (all three): no image */
+    int width;            /**< of the image */
+    int channels;         /**< of the image */
     int outputs;          /**< classes, or targets of a regression: what the net must give */
     int classes;          /**< 0 for regression */
     int64_t n_train;      /**< training examples, validation taken out */

@@ -28,13 +28,17 @@ static inline size_t zo_round16(size_t n) { return (n + 15) / 16 * 16; }
  * has no meaning. */
 static inline size_t zo_packed_size(size_t k, size_t n) { return k * zo_round16(n); }
 
-/* h = f(z) for m rows of n columns; h and z may be the same. */
-typedef void (*zo_activate_fn)(float *h, size_t ldh, const float *z, size_t ldz, size_t m, size_t n);
-/* e *= f'(z), for the reference backward pass only. */
+/* h = f(z) for m rows of n columns; h and z may be the same. `number` is the number in the activation's word (quant4: 4), else 0. Elementwise
+ * activations may also work on the pad. */
+typedef void (*zo_activate_fn)(float *h, size_t ldh, const float *z, size_t ldz, size_t m, size_t n,
+                               int number);
+/* e *= f'(z), for the reference backward pass only. Where zo_activation_kernel.smooth is false it is no derivative but the straight-through
+ * rule: step, sign: 1 where |z| <= 1, else 0 (Hubara et al. 2016); quant: 1 where 0 <= z <= 1; wta: 1. */
 typedef void (*zo_slope_fn)(float *e, size_t lde, const float *z, size_t ldz, size_t m, size_t n);
 
-/* The one list of activations, X(ID, name): those with a useful slope, and those without. elementwise.h defines name_f and, for the
- * first list, name_d. */
+/* The one list of activations, X(ID, name). elementwise.h defines name_f and name_d of the first two lists: those with a useful slope, and
+ * those without, whose name_d is the straight-through rule. The third: functions of several numbers, or with a number in their word,
+ * name_activate and name_slope. */
 #define ZO_SMOOTH_MAP(X)                                                                           \
     X(RELU, relu)                                                                                  \
     X(LEAKY_RELU, leaky_relu)                                                                      \
@@ -44,7 +48,10 @@ typedef void (*zo_slope_fn)(float *e, size_t lde, const float *z, size_t ldz, si
 #define ZO_JUMPING_MAP(X)                                                                          \
     X(STEP, step)                                                                                  \
     X(SIGN, sign)
-#define ZO_ACTIVATION_MAP(X) ZO_SMOOTH_MAP(X) ZO_JUMPING_MAP(X)
+#define ZO_NUMBERED_MAP(X)                                                                         \
+    X(QUANT, quant)                                                                                \
+    X(WTA, wta)
+#define ZO_ACTIVATION_MAP(X) ZO_SMOOTH_MAP(X) ZO_JUMPING_MAP(X) ZO_NUMBERED_MAP(X)
 
 typedef enum zo_activation {
 #define ZO_ACTIVATION_ENUM(ID, name) ZO_##ID,
@@ -55,21 +62,62 @@ typedef enum zo_activation {
 
 typedef struct zo_activation_kernel {
     zo_activate_fn activate;
-    zo_slope_fn slope; /* NULL where there is no useful derivative */
+    zo_slope_fn slope;
+    bool smooth; /* slope is the derivative; else the straight-through rule */
 } zo_activation_kernel;
 
-/* What happens to a product before it is stored. Zero-initialised: nothing. */
+/* The left side of a product: the rows of a matrix, or the patches of images that are nowhere copied together. Rows come in lines, lines in
+ * images: row r of line y of image g begins at a + g * image + y * line + r * row. Its k = runs * run terms lie behind its beginning:
+ * term t of run s at start[s] + t * step. Nothing else is read: rows need no pad. */
+typedef struct zo_operand {
+    const float *a;
+    size_t rows, lines, images; /* m = rows * lines * images */
+    size_t row, line, image;
+    size_t runs, run, step;
+    const size_t *start; /* [runs]; NULL: one run, at 0 */
+} zo_operand;
+
+/* m rows of k numbers. */
+static inline zo_operand zo_matrix(const float *a, size_t ld, size_t m, size_t k)
+{
+    return (zo_operand){
+        .a = a, .rows = m, .lines = 1, .images = 1, .row = ld, .runs = 1, .run = k, .step = 1};
+}
+
+/* The transpose of k rows of m numbers. */
+static inline zo_operand zo_transposed(const float *a, size_t ld, size_t m, size_t k)
+{
+    return (zo_operand){
+        .a = a, .rows = m, .lines = 1, .images = 1, .row = 1, .runs = 1, .run = k, .step = ld};
+}
+
+/* What happens to a product before it is stored, in this order. Zero-initialised: nothing. Row i counts through lines and images. */
 typedef struct zo_epilogue {
     const float *bias; /* [n] padded: added to every row */
     const uint16_t *signs; /* [m][ld_signs]: bit j of word w is column 16w + j; 1 adds -sigma, 0 adds +sigma */
     const float *noise; /* [m][ld_noise]: sigma * noise is added */
     size_t ld_signs, ld_noise;
     float sigma;
-    float *pre; /* [m][ld_pre]: receives the sum before the activation */
-    size_t ld_pre;
-    zo_activate_fn activate; /* NULL: none */
+    /* Low-rank noise, one pattern for each image: for q < rank, in order, row i of image g gets lift[i * rank + q] times row g * rank + q of
+     * the factor: signs, or numbers. */
+    const float *lift;            /* [m][rank] */
+    const uint16_t *factor_signs; /* [images * rank][ld_factor / 16] */
+    const float *factor;          /* [images * rank][ld_factor]; exactly one of the two */
+    size_t rank, ld_factor;
+    float *pre;              /* receives the sum before the activation; strides as c */
+    zo_activate_fn activate; /* elementwise; NULL: none */
+    int number;              /* handed to it */
     bool accumulate;         /* add to what is stored there; not together with `pre` */
 } zo_epilogue;
+
+/* A window that moves over an image [in_height][in_width][channels], pixels `pitch` floats apart (padded, or `channels` and nothing behind
+ * the last), and gives [out_height][out_width][channels] with pixels zo_round16(channels) apart. Terms outside the image are left out. */
+typedef struct zo_window {
+    size_t in_height, in_width, pitch, channels, out_height, out_width;
+    size_t height, width; /* of the window */
+    size_t stride, dilation;
+    size_t top, left; /* how far the first window begins outside */
+} zo_window;
 
 /* One moved unit: row r of a column update starts from example `example` and moves unit `unit` by `change`. */
 typedef struct zo_move {
@@ -96,27 +144,55 @@ typedef struct zo_kernels {
     zo_class_info info;
     bool (*available)(void);
 
-    /* packed = b[k][n] (ldb, unpadded rows allowed), optionally + sigma * noise: signs as in zo_epilogue with one row per row of
-     * b, or gaussian noise. */
-    void (*pack)(float *packed, const float *b, size_t ldb, size_t k, size_t n, float sigma,
-                 const uint16_t *signs, size_t ld_signs, const float *noise, size_t ld_noise);
-    /* packed = transpose of b[n][k]. */
+    /* packed = b[k][n] (ldb, unpadded rows allowed). */
+    void (*pack)(float *packed, const float *b, size_t ldb, size_t k, size_t n);
+    /* packed = transpose of b[n][k], zeros in the pad. */
     void (*pack_transposed)(float *packed, const float *b, size_t ldb, size_t k, size_t n);
-    /* c[m][n] = a * packed, then the epilogue. Element (i, l) of a lies at a[i * a_row + l * a_k]. c and e->pre must not overlap
-     * the inputs; c may be e->pre. */
-    void (*product)(float *c, size_t ldc, const float *a, size_t a_row, size_t a_k,
-                    const float *packed, size_t m, size_t n, size_t k, const zo_epilogue *e);
+    /* packed_t [n][k] = transpose of packed [k][n], zeros in the pad: for the reference backward pass. */
+    void (*repack)(float *packed_t, const float *packed, size_t k, size_t n);
+    /* c = a * b, then the epilogue; b packed, n columns. Row i of image g of the result lies at c + g * c_image + i * ldc (i counts through the
+     * lines of the image). c and e->pre must not overlap the inputs; c may be e->pre. ldc need not be a multiple of 16 floats. */
+    void (*product)(float *c, size_t ldc, size_t c_image, const zo_operand *a, const float *packed,
+                    size_t n, const zo_epilogue *e);
     /* h[r] = f(z[example_r] + change_r * (row unit_r of the packed [k][n] matrix)), r < m: what the next layer gives when one unit
      * before it moves. One fused multiply-add per element. */
     void (*column_update)(float *h, size_t ldh, const zo_move *moves, size_t m, const float *z,
                           size_t ldz, const float *packed, size_t k, size_t n,
-                          zo_activate_fn activate);
+                          zo_activate_fn activate, int number);
+    /* h[r] = f(z[example_r] + sigma * noise of row r), r < m: cached outputs, moved. signs and noise as in zo_epilogue, one or none. */
+    void (*disturb)(float *h, size_t ldh, const float *z, size_t ldz, const int32_t *example,
+                    size_t m, size_t n, float sigma, const uint16_t *signs, size_t ld_signs,
+                    const float *noise, size_t ld_noise, zo_activate_fn activate, int number);
+    /* t[i * ldt] = scale * sum over j < n of x[i][j] * (+1 or -1 by bit j of the signs, or noise[j]); a sum runs in 16 lanes, then lanes
+     * fold in halves. noise is padded with zeros. */
+    void (*project)(float *t, size_t ldt, const float *x, size_t ldx, size_t m, size_t n,
+                    const uint16_t *signs, const float *noise, float scale);
+    /* out = in + sigma * noise for n floats, a multiple of 16; in NULL: sigma * noise. signs [n / 16] or noise [n]. */
+    void (*add_noise)(float *out, const float *in, size_t n, float sigma, const uint16_t *signs,
+                      const float *noise);
+    /* out = a + b for n floats, a multiple of 16. */
+    void (*add)(float *out, const float *a, const float *b, size_t n);
+    /* out = x * gain + shift for m rows of n columns; shift may be NULL. */
+    void (*scale)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
+                  const float *gain, const float *shift);
+    /* out = (x - mean) / sqrt(variance + 1e-5) * gain + shift, mean and variance over all m rows of n columns (Ba et al. 2016); moments[2]
+     * receives mean and 1 / sqrt(variance + 1e-5) if not NULL. gain, shift [n] padded; shift may be NULL. */
+    void (*normalise)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
+                      const float *gain, const float *shift, float *moments);
+    /* One image: the largest of each window (the first of equals; a NaN comes through), or the mean of those in the image. 0 where the whole
+     * window is outside. */
+    void (*pool)(float *out, const float *in, const zo_window *w, bool largest);
+    /* One image: sum over the window of in * weight[height * width][zo_round16(channels)], one chain, then + bias (or NULL). */
+    void (*depthwise)(float *out, const float *in, const float *weight, const float *bias,
+                      const zo_window *w);
 
     zo_activation_kernel activation[ZO_ACTIVATIONS];
     zo_loss_kernel loss[ZO_LOSSES];
     zo_loss_slope loss_slope[ZO_LOSSES]; /* NULL: no useful derivative */
 
     /* The rest works on n unpadded, possibly unaligned floats. */
+    void (*standardise)(float *out, const float *x, size_t n, const float *shift,
+                        const float *scale); /* out = (x - shift) * scale */
     void (*sgd)(float *p, const float *g, size_t n, float rate); /* p -= rate g */
     void (*momentum)(float *p, float *v, const float *g, size_t n, float rate,
                      float beta); /* v = beta v + g; p -= rate v */
@@ -124,6 +200,8 @@ typedef struct zo_kernels {
                  float beta1, float beta2, float epsilon); /* rate holds the bias correction */
     void (*add_signs)(float *sum, const uint16_t *signs, size_t n,
                       float weight); /* sum += weight * (+1 or -1) */
+    void (*add_draws)(float *sum, const uint16_t *signs, size_t ld, size_t draws, size_t n,
+                      const float *weight); /* add_signs() of each draw in turn; signs [draws][ld] */
     void (*add_scaled)(float *sum, const float *x, size_t n,
                        float weight); /* sum = fma(weight, x, sum) */
     /* Blocks first .. first + n - 1 of a random stream (base/random.h: its key and counter) as out[4 n]. */

@@ -1,4 +1,6 @@
-/* The reference: errors by the chain rule. USES GRADIENTS; here to compare with, never a default. */
+/* The reference: errors by the chain rule. USES GRADIENTS; here to compare with, never a default. straight-through is the same with an
+ * invented slope where an activation has none.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -11,34 +13,79 @@ typedef struct settings {
 
 typedef struct state {
     zo_trace trace;
-    float *image; /* packed transposes */
-    float **rows; /* [workers][2 * stages]: where an item's z and e begin */
+    float *image;     /* repacked weights */
+    const float **in; /* [workers][stages]: where an item's tensors begin */
+    float **z, **e;   /* [workers][stages]: its z and errors */
+    float **own; /* [workers][stages] of [ZO_ITEM][ld_out]: errors of stages without parameters */
+    float *room; /* [workers][padded] */
     const zo_update *update;
 } state;
+
+static zo_status refuse(const zo_learner *l, const char *what, const char *name, const char *try)
+{
+    return zo_fail(
+        l->ctx, ZO_UNSUPPORTED,
+        "%s \"%s\" has no useful derivative; the estimators %snodes and weights train it", what,
+        name, try);
+}
+
+static zo_status allocate(state *s)
+{
+    const zo_learner *l = s->trace.l;
+    size_t workers = (size_t)zo_context_threads(l->ctx), n = workers * (size_t)l->net->stages;
+    s->image = zo_alloc_zero(l->ctx, zo_backward_image(l->net) + 16, sizeof(float));
+    s->room = zo_alloc_zero(l->ctx, workers * zo_round16(l->net->padded) + 16, sizeof(float));
+    s->in = zo_alloc_zero(l->ctx, n, sizeof *s->in);
+    s->z = zo_alloc_zero(l->ctx, n, sizeof *s->z);
+    s->e = zo_alloc_zero(l->ctx, n, sizeof *s->e);
+    s->own = zo_alloc_zero(l->ctx, n, sizeof *s->own);
+    if (!s->image || !s->room || !s->in || !s->z || !s->e || !s->own) return ZO_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        size_t stage = i % (size_t)l->net->stages;
+        if (s->trace.e[stage]) continue;
+        s->own[i] = zo_alloc_zero(l->ctx, ZO_ITEM * l->net->stage[stage].ld_out, sizeof(float));
+        if (!s->own[i]) return ZO_NO_MEMORY;
+    }
+    return ZO_OK;
+}
+
+static zo_status init_any(state *s, const zo_learner *l, bool straight_through)
+{
+    const char *jump = zo_backward_jump(l->net);
+    if (jump && !straight_through)
+        return refuse(l, "backprop: the activation", jump, "straight-through, ");
+    if (l->loss_fn || !l->k->loss_slope[l->loss->kind])
+        return refuse(l, straight_through ? "straight-through: the loss" : "backprop: the loss",
+                      l->loss_fn ? "of your own" : l->loss->info.name, "");
+    zo_status status = zo_trace_init(&s->trace, l, NULL);
+    return status ? status : allocate(s);
+}
 
 static zo_status init(void *st, const void *settings_, const zo_learner *l)
 {
     (void)settings_;
-    state *s = st;
-    const char *layer = zo_backward_refuses(l->net);
-    if (layer) {
-        return zo_fail(l->ctx, ZO_UNSUPPORTED,
-                       "backprop: the activation \"%s\" has no useful derivative; the estimators "
-                       "nodes and weights train it",
-                       layer);
+    return init_any(st, l, false);
+}
+
+static zo_status init_straight_through(void *st, const void *settings_, const zo_learner *l)
+{
+    (void)settings_;
+    return init_any(st, l, true);
+}
+
+/* Where the item's numbers lie; returns its own part of the tables. */
+static size_t find_rows(state *s, size_t first, int worker)
+{
+    const zo_net *net = s->trace.l->net;
+    size_t base = (size_t)worker * (size_t)net->stages;
+    for (int i = 0; i < net->stages; i++) {
+        const zo_stage *st = net->stage + i;
+        size_t at = base + (size_t)i;
+        s->in[at] = s->trace.tensor[i] + first * st->ld_in;
+        s->z[at] = zo_trace_z(&s->trace, i, first, worker);
+        s->e[at] = s->trace.e[i] ? s->trace.e[i] + first * st->ld_out : s->own[at];
     }
-    if (l->loss_fn || !l->k->loss_slope[l->loss->kind]) {
-        return zo_fail(l->ctx, ZO_UNSUPPORTED,
-                       "backprop: the loss \"%s\" has no useful derivative; the estimators nodes "
-                       "and weights train it",
-                       l->loss_fn ? "of your own" : l->loss->info.name);
-    }
-    zo_status status = zo_trace_init(&s->trace, l);
-    if (status) return status;
-    s->image = zo_alloc(l->ctx, zo_backward_image(l->net) * sizeof(float));
-    s->rows = zo_alloc_zero(l->ctx, 2 * (size_t)l->net->stages * (size_t)zo_context_threads(l->ctx),
-                            sizeof *s->rows);
-    return s->image && s->rows ? ZO_OK : ZO_NO_MEMORY;
+    return base;
 }
 
 static void evaluate_item(state *s, int64_t item, double *results, int worker)
@@ -48,20 +95,17 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
     size_t first = (size_t)item * ZO_ITEM, batch = (size_t)l->batch,
            m = batch - first < ZO_ITEM ? batch - first : ZO_ITEM;
     size_t outputs = (size_t)net->outputs, ld = net->stage[net->stages - 1].ld_out;
-    float loss[ZO_ITEM], mean = 1.0f / (float)l->batch, **z = s->rows + 2 * net->stages * worker,
-                         **e = z + net->stages;
-    zo_trace_clean(&s->trace, first, m, loss);
+    float loss[ZO_ITEM], mean = 1.0f / (float)l->batch;
+    zo_trace_clean(&s->trace, first, m, loss, worker);
     for (size_t i = 0; i < m; i++) results[i] = loss[i];
-    for (int i = 0; i < net->stages; i++) {
-        z[i] = s->trace.z[i] + first * net->stage[i].ld_out;
-        e[i] = s->trace.e[i] + first * net->stage[i].ld_out;
-    }
-    float *last = e[net->stages - 1];
+    size_t base = find_rows(s, first, worker);
+    float **e = s->e + base, *last = e[net->stages - 1];
     l->k->loss_slope[l->loss->kind](last, ld, s->trace.h[net->stages - 1] + first * ld, ld, m,
                                     outputs, l->label ? l->label + first : NULL,
                                     l->target ? l->target + first * outputs : NULL, outputs);
     for (size_t i = 0; i < m * ld; i++) last[i] *= mean;
-    zo_backward(net, s->image, m, z, e);
+    zo_room room = {s->room + (size_t)worker * zo_round16(net->padded)};
+    zo_backward(net, s->image, &room, m, s->in + base, s->z + base, e);
     for (size_t i = 0; i < m; i++) { /* left out, as the estimators do */
         for (int k = 0; k < net->stages && !isfinite(loss[i]); k++)
             memset(e[k] + i * net->stage[k].ld_out, 0, net->stage[k].ld_out * sizeof(float));
@@ -99,14 +143,13 @@ static void direction(void *st, const double *results, int64_t tile, int worker)
     zo_trace_direction(&s->trace, s->update, tile, worker);
 }
 
-static void pack_stage(void *arg, int64_t stage, int worker)
+static void repack_stage(void *arg, int64_t stage, int worker)
 {
     (void)worker;
     state *s = arg;
     const zo_net *net = s->trace.l->net;
     if (stage)
-        zo_backward_pack(net, net->params, s->image,
-                         (int)stage); /* nothing goes back through the first */
+        zo_backward_repack(net, s->image, (int)stage); /* nothing goes back through the first */
 }
 
 static zo_job job(void *st, const zo_update *update)
@@ -114,7 +157,7 @@ static zo_job job(void *st, const zo_update *update)
     state *s = st;
     const zo_learner *l = s->trace.l;
     s->update = update;
-    zo_parallel(l->ctx, l->net->stages, pack_stage, s);
+    zo_parallel(l->ctx, l->net->stages, repack_stage, s);
     return (zo_job){
         s,        (l->batch + ZO_ITEM - 1) / ZO_ITEM, ZO_ITEM, evaluate,
         check,    zo_trace_parts(&s->trace),          settle,  zo_trace_tiles(&s->trace),
@@ -139,22 +182,30 @@ static bool plan(const void *st, int index, char *out, size_t room)
 static void fini(void *st)
 {
     state *s = st;
-    if (s->trace.l) {
-        zo_free(s->trace.l->ctx, s->image);
-        zo_free(s->trace.l->ctx, s->rows);
-    }
+    const zo_learner *l = s->trace.l;
+    if (!l) return;
+    int n = l->net->stages * zo_context_threads(l->ctx);
+    for (int i = 0; s->own && i < n; i++) zo_free(l->ctx, s->own[i]);
+    void *all[] = {s->image, s->room, (void *)s->in, s->z, s->e, s->own};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(l->ctx, all[i]);
     zo_trace_fini(&s->trace);
 }
+
+#define BACKPROP(begin)                                                                            \
+    .settings_size = sizeof(settings), .state_size = sizeof(state), .lr = 1, .init = begin,        \
+    .job = job, .report = report, .plan = plan, .fini = fini
 
 const zo_estimator_class zo_estimator_backprop = {
     .info = {"backprop", "REFERENCE, uses gradients: errors by the chain rule through every layer",
              "Rumelhart, Hinton & Williams 1986", ZO_USES_GRADIENTS, zo_no_params},
-    .settings_size = sizeof(settings),
-    .state_size = sizeof(state),
-    .lr = 1,
-    .init = init,
-    .job = job,
-    .report = report,
-    .plan = plan,
-    .fini = fini,
+    BACKPROP(init),
+};
+
+const zo_estimator_class zo_estimator_straight_through = {
+    .info =
+        {"straight-through",
+         "REFERENCE, uses gradients and, through an activation that has none, an invented slope",
+         "Bengio et al. 2013, arXiv 1308.3432; Hubara et al. 2016, arXiv 1602.02830",
+         ZO_USES_STRAIGHT_THROUGH, zo_no_params},
+    BACKPROP(init_straight_through),
 };

@@ -16,7 +16,7 @@
 
 /* Examples of one tile of the sums over examples; and examples of one work item. Fixed, so that no bits depend on threads. */
 #define ZO_SUM_TILE 128
-#define ZO_ITEM 16
+#define ZO_ITEM 32
 
 typedef struct zo_learner {
     zo_context *ctx;
@@ -35,7 +35,7 @@ typedef struct zo_learner {
     const int32_t *example; /* [batch] places in the training part */
     int32_t *label;         /* [batch], or NULL */
     float *target;          /* [batch][outputs], or NULL */
-    float *image;           /* packed parameters of the network */
+    float *x;               /* [batch][ld_in of stage 0]: the inputs of the examples */
 } zo_learner;
 
 /* Losses of m rows of y; label and target as in zo_loss_kernel, targets unpadded. */
@@ -104,6 +104,7 @@ extern const zo_class_info *const zo_rule_classes[],
 
 extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_adam;
 extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
-extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_backprop;
+extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_lowrank,
+    zo_estimator_backprop, zo_estimator_straight_through;
 
 #endif

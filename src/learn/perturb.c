@@ -124,8 +124,8 @@ static zo_status allocate(state *s)
         l->label = zo_alloc_zero(l->ctx, batch, sizeof *l->label);
     else
         l->target = zo_alloc_zero(l->ctx, batch * (size_t)l->net->outputs, sizeof *l->target);
-    l->image = zo_alloc_zero(l->ctx, l->net->image, sizeof(float));
-    zo_status status = l->image && (l->label || l->target) ? ZO_OK : ZO_NO_MEMORY;
+    l->x = zo_alloc_zero(l->ctx, batch * l->net->stage[0].ld_in, sizeof *l->x);
+    zo_status status = l->x && (l->label || l->target) ? ZO_OK : ZO_NO_MEMORY;
     if (!status)
         status = zo_batches_init(&s->batches, l->ctx, l->seed, l->task->part[ZO_TRAIN].n, l->batch);
     s->update =
@@ -162,6 +162,19 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     return s->results ? ZO_OK : ZO_NO_MEMORY;
 }
 
+enum { GATHER = 64 };
+
+/* Copies the inputs of GATHER examples of the batch. */
+static void gather(void *arg, int64_t part, int worker)
+{
+    (void)worker;
+    const zo_learner *l = arg;
+    const zo_examples *from = &l->task->part[ZO_TRAIN];
+    size_t ld = l->net->stage[0].ld_in;
+    for (int64_t i = part * GATHER; i < l->batch && i < (part + 1) * GATHER; i++)
+        memcpy(l->x + (size_t)i * ld, from->x + (size_t)l->example[i] * ld, ld * sizeof *l->x);
+}
+
 /* Sets the learner's present step. */
 static void take_batch(state *s)
 {
@@ -169,6 +182,7 @@ static void take_batch(state *s)
     const zo_examples *from = &l->task->part[ZO_TRAIN];
     size_t outputs = (size_t)l->net->outputs;
     l->example = zo_batches_at(&s->batches, l->step);
+    zo_parallel(l->ctx, (l->batch + GATHER - 1) / GATHER, gather, l);
     for (int i = 0; i < l->batch; i++) {
         size_t at = (size_t)l->example[i];
         if (l->label)
@@ -177,7 +191,6 @@ static void take_batch(state *s)
             memcpy(l->target + (size_t)i * outputs, from->target + at * outputs,
                    outputs * sizeof(float));
     }
-    zo_net_pack(l->net, l->net->params, l->image);
 }
 
 /* For results that are already settled. */
@@ -326,7 +339,7 @@ static void fini(void *st)
     zo_batches_fini(&s->batches);
     for (int i = 0; i < 4; i++) zo_free(ctx, s->update.slot[i]);
     void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set,
-                   s->results,         s->l.label,       s->l.target, s->l.image};
+                   s->results,         s->l.label,       s->l.target, s->l.x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
     zo_net_destroy(s->l.net);
 }

@@ -62,7 +62,7 @@ static void add_ranks(const pairs *p, double *weight, int32_t *order)
     }
 }
 
-void zo_shape(zo_shaping kind, size_t n, const double *plus, const double *minus, double *weight,
+void zo_shaping_apply(zo_shaping kind, size_t n, const double *plus, const double *minus, double *weight,
               int32_t *order)
 {
     pairs p = {plus, minus, n};

@@ -3,90 +3,110 @@
 #include <math.h>
 #include <string.h>
 
-#define TILE_ROWS                                                                                  \
-    56 /* rows of weights in a direction tile: a multiple of every kernel's block, or nearly */
-
 static size_t sum_tiles(const zo_trace *t)
 {
     return ((size_t)t->l->batch + ZO_SUM_TILE - 1) / ZO_SUM_TILE;
 }
 
-static float **rows_of_stages(const zo_learner *l, size_t batch)
+/* e as it lies is packed: one panel, without gaps. */
+static bool lies_packed(const zo_stage *s) { return s->columns <= ZO_PANEL; }
+
+static zo_status rows_of_stage(zo_trace *t, int i, bool keep)
 {
-    int stages = l->net->stages;
-    float **rows = zo_alloc_zero(l->ctx, (size_t)stages, sizeof *rows);
-    for (int i = 0; rows && i < stages; i++) {
-        rows[i] = zo_alloc_zero(l->ctx, batch * l->net->stage[i].ld_out, sizeof(float));
-        if (!rows[i]) { /* fini frees the others */
-            break;
-        }
+    const zo_learner *l = t->l;
+    const zo_stage *s = l->net->stage + i;
+    size_t n = (size_t)l->batch * s->ld_out;
+    t->h[i] = zo_alloc_zero(l->ctx, n, sizeof(float));
+    t->tensor[i + 1] = t->h[i];
+    if (!t->h[i]) return ZO_NO_MEMORY;
+    for (int w = 0; w < zo_context_threads(l->ctx) && s->activation; w++) {
+        float **z = t->z + w * l->net->stages + i;
+        *z = zo_alloc_zero(l->ctx, ZO_ITEM * s->ld_out, sizeof(float));
+        if (!*z) return ZO_NO_MEMORY;
     }
-    return rows;
+    if (!keep) return ZO_OK;
+    t->e[i] = zo_alloc_zero(l->ctx, n, sizeof(float));
+    if (!t->e[i]) return ZO_NO_MEMORY;
+    if (!s->layer->product) return ZO_OK;
+    t->packed[i] = lies_packed(s) ? t->e[i] : zo_alloc_zero(l->ctx, n, sizeof(float));
+    return t->packed[i] ? ZO_OK : ZO_NO_MEMORY;
 }
 
-static bool complete(const zo_learner *l, float *const *rows)
+static size_t tile_floats(const zo_stage *s)
 {
-    bool all = rows != NULL;
-    for (int i = 0; all && i < l->net->stages; i++) all = rows[i] != NULL;
-    return all;
+    size_t n = s->layer->product ? (s->tile_rows < s->rows ? s->tile_rows : s->rows) * ZO_PANEL
+                                 : s->weight_floats;
+    return n > s->bias_floats ? n : s->bias_floats;
 }
 
-zo_status zo_trace_init(zo_trace *t, const zo_learner *l)
+zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const bool *keep)
 {
-    size_t batch = (size_t)l->batch;
+    const zo_net *net = l->net;
+    size_t stages = (size_t)net->stages, workers = (size_t)zo_context_threads(l->ctx), most = 0;
     t->l = l;
-    t->x = zo_alloc_zero(l->ctx, batch * l->net->stage[0].ld_in, sizeof(float));
-    t->z = rows_of_stages(l, batch);
-    t->h = rows_of_stages(l, batch);
-    t->e = rows_of_stages(l, batch);
-    t->packed = rows_of_stages(l, batch);
-    t->arena_size = TILE_ROWS * l->net->widest;
-    t->arena = zo_alloc(l->ctx, t->arena_size * (size_t)zo_context_threads(l->ctx) * sizeof(float));
-    bool all = t->x && t->arena && complete(l, t->z) && complete(l, t->h) && complete(l, t->e) &&
-               complete(l, t->packed);
-    return all ? ZO_OK : ZO_NO_MEMORY;
+    t->tensor = zo_alloc_zero(l->ctx, stages + 1, sizeof *t->tensor);
+    t->h = zo_alloc_zero(l->ctx, stages, sizeof *t->h);
+    t->e = zo_alloc_zero(l->ctx, stages, sizeof *t->e);
+    t->packed = zo_alloc_zero(l->ctx, stages, sizeof *t->packed);
+    t->z = zo_alloc_zero(l->ctx, stages * workers, sizeof *t->z);
+    if (!t->tensor || !t->h || !t->e || !t->packed || !t->z) return ZO_NO_MEMORY;
+    t->tensor[0] = l->x;
+    for (int i = 0; i < net->stages; i++) {
+        bool kept = net->stage[i].rows && (!keep || keep[i]);
+        zo_status status = rows_of_stage(t, i, kept);
+        if (status) return status;
+        if (kept && tile_floats(net->stage + i) > most) most = tile_floats(net->stage + i);
+    }
+    t->arena_size = zo_round16(net->padded) + most;
+    t->arena = zo_alloc_zero(l->ctx, t->arena_size * workers + 16, sizeof(float));
+    return t->arena ? ZO_OK : ZO_NO_MEMORY;
 }
 
 void zo_trace_fini(zo_trace *t)
 {
     if (!t->l) return;
-    float **all[] = {t->z, t->h, t->e, t->packed};
-    for (int a = 0; a < 4; a++) {
-        for (int i = 0; all[a] && i < t->l->net->stages; i++) zo_free(t->l->ctx, all[a][i]);
-        zo_free(t->l->ctx, all[a]);
+    const zo_context *ctx = t->l->ctx;
+    int stages = t->l->net->stages;
+    for (int i = 0; i < stages; i++) {
+        if (t->packed && t->e && t->packed[i] != t->e[i]) zo_free(ctx, t->packed[i]);
+        if (t->e) zo_free(ctx, t->e[i]);
+        if (t->h) zo_free(ctx, t->h[i]);
     }
-    zo_free(t->l->ctx, t->x);
-    zo_free(t->l->ctx, t->arena);
+    for (int i = 0; t->z && i < stages * zo_context_threads(ctx); i++) zo_free(ctx, t->z[i]);
+    void *all[] = {(void *)t->tensor, t->h, t->e, t->packed, t->z, t->arena};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
 }
 
-const float *zo_trace_inputs(const zo_trace *t, int stage, size_t *ld)
+float *zo_trace_z(const zo_trace *t, int stage, size_t first, int worker)
 {
-    *ld = t->l->net->stage[stage].ld_in;
-    return stage ? t->h[stage - 1] : t->x;
+    float *z = t->z[worker * t->l->net->stages + stage];
+    return z ? z : t->h[stage] + first * t->l->net->stage[stage].ld_out;
 }
 
 /* An example without a finite loss gets errors 0; its activations must not turn them into NaN. */
 static void leave_out(zo_trace *t, size_t b)
 {
     const zo_net *net = t->l->net;
-    memset(t->x + b * net->stage[0].ld_in, 0, net->stage[0].ld_in * sizeof *t->x);
     for (int i = 0; i < net->stages; i++)
         memset(t->h[i] + b * net->stage[i].ld_out, 0, net->stage[i].ld_out * sizeof(float));
 }
 
-void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss)
+void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss, int worker)
 {
     const zo_learner *l = t->l;
     const zo_net *net = l->net;
-    const zo_examples *from = &l->task->part[ZO_TRAIN];
-    size_t ld = net->stage[0].ld_in, outputs = (size_t)net->outputs;
-    for (size_t i = first; i < first + m; i++)
-        memcpy(t->x + i * ld, from->x + (size_t)l->example[i] * ld, ld * sizeof *t->x);
+    size_t outputs = (size_t)net->outputs;
+    zo_room room = {t->arena + (size_t)worker * t->arena_size};
     for (int i = 0; i < net->stages; i++) {
         const zo_stage *s = net->stage + i;
-        const float *in = zo_trace_inputs(t, i, &ld);
-        zo_stage_forward(net, s, l->image, m, in + first * ld, ld, t->z[i] + first * s->ld_out,
-                         t->h[i] + first * s->ld_out, NULL);
+        zo_rows rows = {.m = m,
+                        .in = t->tensor[i] + first * s->ld_in,
+                        .ld = s->ld_in,
+                        .z = t->z[worker * net->stages + i],
+                        .h = t->h[i] + first * s->ld_out};
+        if (s->layer->residual) rows.other = t->tensor[s->skip] + first * s->ld_out;
+        zo_stage_forward(net, s, &room, zo_stage_weight(s, net->params),
+                         zo_stage_bias(s, net->params), &rows);
     }
     size_t ld_y = net->stage[net->stages - 1].ld_out;
     zo_learner_losses(l, loss, t->h[net->stages - 1] + first * ld_y, m,
@@ -97,12 +117,17 @@ void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss)
     }
 }
 
-int64_t zo_trace_parts(const zo_trace *t) { return t->l->net->stages * (int64_t)sum_tiles(t); }
+int64_t zo_trace_parts(const zo_trace *t)
+{
+    int64_t n = 0;
+    for (int i = 0; i < t->l->net->stages; i++) n += t->e[i] != NULL;
+    return n * (int64_t)sum_tiles(t);
+}
 
 void zo_trace_part(const zo_trace *t, int64_t part, int *stage, size_t *first, size_t *m)
 {
-    size_t tiles = sum_tiles(t), batch = (size_t)t->l->batch;
-    *stage = (int)((size_t)part / tiles);
+    size_t tiles = sum_tiles(t), batch = (size_t)t->l->batch, at = (size_t)part / tiles;
+    for (*stage = 0; !t->e[*stage] || at > 0; ++*stage) at -= t->e[*stage] != NULL;
     *first = (size_t)part % tiles * ZO_SUM_TILE;
     *m = batch - *first < ZO_SUM_TILE ? batch - *first : ZO_SUM_TILE;
 }
@@ -110,62 +135,103 @@ void zo_trace_part(const zo_trace *t, int64_t part, int *stage, size_t *first, s
 void zo_trace_pack(zo_trace *t, int stage, size_t first, size_t m)
 {
     const zo_stage *s = t->l->net->stage + stage;
-    size_t at = first * s->ld_out;
-    t->l->k->pack(t->packed[stage] + at, t->e[stage] + at, s->ld_out, m, (size_t)s->outputs, 0,
-                  NULL, 0, NULL, 0);
+    if (t->packed[stage] == t->e[stage] || !s->layer->product) return;
+    size_t tile = s->tile_examples, pixels = zo_shape_pixels(&s->out);
+    for (size_t b = first; b < first + m; b += tile) {
+        size_t n = first + m - b < tile ? first + m - b : tile;
+        t->l->k->pack(t->packed[stage] + b * s->ld_out, t->e[stage] + b * s->ld_out, s->out.pitch,
+                      n * pixels, s->columns);
+    }
 }
 
-static int64_t stage_tiles(const zo_stage *s)
+/* ---- the direction ---- */
+
+static size_t panels(const zo_stage *s) { return (s->columns + ZO_PANEL - 1) / ZO_PANEL; }
+
+static size_t row_tiles(const zo_stage *s) { return (s->rows + s->tile_rows - 1) / s->tile_rows; }
+
+static int64_t stage_tiles(const zo_trace *t, int stage)
 {
-    return ((int64_t)s->rows + TILE_ROWS - 1) / TILE_ROWS;
+    const zo_stage *s = t->l->net->stage + stage;
+    if (!t->e[stage]) return 0;
+    return s->layer->product ? (int64_t)(panels(s) * row_tiles(s)) : 1;
 }
 
 int64_t zo_trace_tiles(const zo_trace *t)
 {
     int64_t n = 0;
-    for (int i = 0; i < t->l->net->stages; i++) n += stage_tiles(t->l->net->stage + i);
+    for (int i = 0; i < t->l->net->stages; i++) n += stage_tiles(t, i);
     return n;
 }
 
-/* g[m][ld_out] = a^T e over the batch, sum tile by sum tile; element (i, b) of a^T lies at a[i * a_row + b * a_k]. */
-static void sum_over_batch(const zo_trace *t, int stage, float *g, const float *a, size_t a_row,
-                           size_t a_k, size_t m)
+/* g = left side^T e over the batch, sum tile by sum tile, for `n` columns from `column` on; the left side is that of weight rows l.., or,
+ * with l = rows, ones: the bias. */
+static void sum_over_batch(const zo_trace *t, int stage, const zo_room *room, float *g, size_t ld,
+                           size_t l, size_t column, size_t n)
+{
+    static const float one = 1;
+    const zo_stage *s = t->l->net->stage + stage;
+    size_t batch = (size_t)t->l->batch, pixels = zo_shape_pixels(&s->out);
+    for (size_t b = 0; b < batch; b += s->tile_examples) {
+        size_t m = batch - b < s->tile_examples ? batch - b : s->tile_examples;
+        zo_operand a = zo_transposed(&one, 0, 1, m * pixels);
+        if (l < s->rows)
+            a = s->layer->inputs(s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
+        t->l->k->product(g, ld, 0, &a, t->packed[stage] + b * s->ld_out + column * m * pixels, n,
+                         &(zo_epilogue){.accumulate = b > 0});
+    }
+}
+
+static void product_tile(zo_trace *t, int stage, size_t tile, const zo_update *u,
+                         const zo_room *room, float *g)
 {
     const zo_stage *s = t->l->net->stage + stage;
-    size_t batch = (size_t)t->l->batch;
-    for (size_t b = 0; b < batch; b += ZO_SUM_TILE) {
-        size_t k = batch - b < ZO_SUM_TILE ? batch - b : ZO_SUM_TILE;
-        zo_epilogue e = {.accumulate = b > 0};
-        t->l->k->product(g, s->ld_out, a + b * a_k, a_row, a_k, t->packed[stage] + b * s->ld_out, m,
-                         s->columns, k, &e);
+    size_t column = tile / row_tiles(s) * ZO_PANEL, l = tile % row_tiles(s) * s->tile_rows,
+           n = s->columns - column < ZO_PANEL ? s->columns - column : ZO_PANEL,
+           width = zo_round16(n), m = s->rows - l < s->tile_rows ? s->rows - l : s->tile_rows;
+    sum_over_batch(t, stage, room, g, width, l, column, n);
+    zo_update_apply(u, s->weight + column * s->rows + l * width, g, m * width);
+    if (l > 0 || !s->has_bias) return;
+    sum_over_batch(t, stage, room, g, width, s->rows, column, n);
+    zo_update_apply(u, s->bias + column, g, width);
+}
+
+/* A layer with few weights of its own kind, whole. */
+static void whole_stage(zo_trace *t, int stage, const zo_update *u, float *g)
+{
+    const zo_stage *s = t->l->net->stage + stage;
+    size_t batch = (size_t)t->l->batch, pixels = zo_shape_pixels(&s->out);
+    memset(g, 0, s->weight_floats * sizeof *g);
+    s->layer->direction(t->l->k, s, batch, t->tensor[stage], s->ld_in, t->e[stage], g);
+    zo_update_apply(u, s->weight, g, s->weight_floats);
+    if (!s->has_bias) return;
+    memset(g, 0, s->bias_floats * sizeof *g);
+    for (size_t b = 0; b < batch; b++) {
+        for (size_t p = 0; p < pixels; p++)
+            t->l->k->add(g, g, t->e[stage] + b * s->ld_out + p * s->out.pitch, s->bias_floats);
     }
+    zo_update_apply(u, s->bias, g, s->bias_floats);
 }
 
 void zo_trace_direction(zo_trace *t, const zo_update *u, int64_t tile, int worker)
 {
     const zo_net *net = t->l->net;
     int stage = 0;
-    while (tile >= stage_tiles(net->stage + stage)) tile -= stage_tiles(net->stage + stage++);
-    const zo_stage *s = net->stage + stage;
-    size_t first = (size_t)tile * TILE_ROWS,
-           m = s->rows - first < TILE_ROWS ? s->rows - first : TILE_ROWS, ld;
-    float *g = t->arena + (size_t)worker * t->arena_size;
-    const float *in = zo_trace_inputs(t, stage, &ld);
-    sum_over_batch(t, stage, g, in + first, 1, ld, m);
-    if (s->ld_out == s->columns) {
-        zo_update_apply(u, s->weight + first * s->columns, g, m * s->columns);
-    } else {
-        for (size_t i = 0; i < m; i++)
-            zo_update_apply(u, s->weight + (first + i) * s->columns, g + i * s->ld_out, s->columns);
-    }
-    if (first == 0) {
-        static const float one = 1;
-        sum_over_batch(t, stage, g, &one, 0, 0, 1);
-        zo_update_apply(u, s->bias, g, s->columns);
-    }
+    while (tile >= stage_tiles(t, stage)) tile -= stage_tiles(t, stage++);
+    float *arena = t->arena + (size_t)worker * t->arena_size, *g = arena + zo_round16(net->padded);
+    zo_room room = {arena};
+    if (net->stage[stage].layer->product)
+        product_tile(t, stage, (size_t)tile, u, &room, g);
+    else
+        whole_stage(t, stage, u, g);
 }
 
 double zo_trace_cost(const zo_trace *t)
 {
-    return t->l->batch * (t->l->net->cost + (double)t->l->net->parameters);
+    double direction = 0;
+    for (int i = 0; i < t->l->net->stages; i++) {
+        const zo_stage *s = t->l->net->stage + i;
+        if (t->e[i]) direction += s->cost + (s->has_bias ? s->outputs : 0);
+    }
+    return t->l->batch * (t->l->net->cost + direction);
 }

@@ -1,5 +1,5 @@
 /* The activations of a batch, and the direction that follows from errors at the layers' outputs: (errors)^T x inputs, fused with the rule. Used
- * by every estimator that gives one error per example and unit.
+ * by every estimator that gives one error per example and output.
  */
 #ifndef ZO_LEARN_TRACE_H
 #define ZO_LEARN_TRACE_H
@@ -8,30 +8,32 @@
 
 typedef struct zo_trace {
     const zo_learner *l;
-    float *x;       /* [batch][ld_in of stage 0] */
-    float **z, **h; /* [stages] of [batch][ld_out] */
-    float **e;      /* [stages] of [batch][ld_out]: errors, the mean over the batch already taken */
-    float **packed; /* [stages] of e packed by sum tiles */
-    float *arena;   /* [workers][arena_size]: a tile of the direction */
+    const float **tensor; /* [stages + 1] of [batch][floats]: what comes into each stage; the last: the outputs */
+    float **h; /* [stages] of [batch][ld_out]: tensor i + 1 */
+    float **e; /* [stages] of [batch][ld_out]: errors of stages with parameters, the mean over the batch already taken, pads 0; NULL: none */
+    float **packed; /* [stages] of e packed by sum tiles; e itself where that is the same */
+    float **z;      /* [workers][stages] of [ZO_ITEM][ld_out], or NULL: h has the same numbers */
+    float *arena;   /* [workers][arena_size]: room, then a tile of a direction */
     size_t arena_size;
 } zo_trace;
 
-zo_status zo_trace_init(zo_trace *t, const zo_learner *l);
+/* keep: which stages get e (NULL: all with parameters). */
+zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const bool *keep);
 void zo_trace_fini(zo_trace *t);
 
-/* Clean passes of batch rows [first, first + m): fills x, z, h, and loss[m]. Where the loss is not finite x and h become 0: the example is
- * left out of the direction, and its pairs must be dropped. */
-void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss);
+/* Clean passes of batch rows [first, first + m), m <= ZO_ITEM: fills h, the worker's z, and loss[m]. Where the loss is not finite h becomes 0:
+ * the example is left out of the direction, and its pairs must be dropped. */
+void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss, int worker);
 
-/* The inputs of stage s for the whole batch, and their row distance. */
-const float *zo_trace_inputs(const zo_trace *t, int stage, size_t *ld);
+/* z of stage i for those rows. */
+float *zo_trace_z(const zo_trace *t, int stage, size_t first, int worker);
 
-/* Settling: part (stage, sum tile) covers rows [first, first + m) of e[stage]; fill them, then pack. */
+/* Settling: part (stage, sum tile) covers rows [first, first + m) of e[stage]; fill them, then pack. Stages without e have none. */
 int64_t zo_trace_parts(const zo_trace *t);
 void zo_trace_part(const zo_trace *t, int64_t part, int *stage, size_t *first, size_t *m);
 void zo_trace_pack(zo_trace *t, int stage, size_t first, size_t m);
 
-/* Direction tiles: rows of a stage's weights (the first tile of a stage also does its biases). */
+/* Direction tiles of the stages with e: parts of the weights (the first tile of a stage also does its biases). */
 int64_t zo_trace_tiles(const zo_trace *t);
 void zo_trace_direction(zo_trace *t, const zo_update *u, int64_t tile, int worker);
 

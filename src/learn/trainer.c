@@ -75,6 +75,11 @@ static uint64_t definition_of(const zo_trainer *t, const zo_trainer_def *def)
     const zo_examples *part = &task->part[ZO_TRAIN];
     size_t n = (size_t)part->n;
     void *sum = zo_checksum_add(NULL, def->net->spec, strlen(def->net->spec));
+    const zo_shape *in = &def->net->in;
+    if (zo_shape_pixels(in) > 1) {
+        const int32_t shape[] = {in->height, in->width, in->channels};
+        sum = zo_checksum_add(sum, shape, sizeof shape);
+    }
     sum = zo_checksum_add(sum, &def->seed, sizeof def->seed);
     sum = zo_checksum_add(sum, &task->checksum, sizeof task->checksum);
     if (part->label) sum = zo_checksum_add(sum, part->label, n * sizeof *part->label);

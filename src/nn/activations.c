@@ -1,10 +1,10 @@
-/* The activations: functions of one number, whose loops are kernels. */
+/* The activations, whose loops are kernels. */
 #include "nn/layer.h"
 
 #define ACTIVATION(id, name, summary, source, ...)                                                 \
     const zo_layer_class zo_layer_##id = {                                                         \
         .info = {name, summary, source, ZO_USES_NOTHING, zo_no_params},                            \
-        .activation = true,                                                                        \
+        .kind = ZO_LAYER_ACTIVATION,                                                               \
         __VA_ARGS__}
 
 ACTIVATION(relu, "relu", "max(z, 0)", "", .kernel = ZO_RELU, .rectifier = true);
@@ -18,3 +18,13 @@ ACTIVATION(step, "step", "1 where z > 0, else 0; no useful derivative", "Rosenbl
            .kernel = ZO_STEP, .jumps = true);
 ACTIVATION(sign, "sign", "-1 where z < 0, else 1; no useful derivative", "", .kernel = ZO_SIGN,
            .jumps = true);
+ACTIVATION(quant, "quant",
+           "quantN: N bits; the nearest of 2^N - 1 equal steps from 0 to 1, what is outside is "
+           "cut; no useful derivative",
+           "Zhou et al. 2016, arXiv 1606.06160", .kernel = ZO_QUANT, .jumps = true,
+           .least_numbers = 1, .most_numbers = 1, .most = 8, .example = "quant4");
+ACTIVATION(wta, "wta",
+           "wtaN: winner takes all; of each N neighbouring channels the largest gives 1, the "
+           "others 0; no useful derivative",
+           "Maass 2000", .kernel = ZO_WTA, .jumps = true, .grouped = true, .least_numbers = 1,
+           .most_numbers = 1, .most = 1 << 16, .example = "wta8");

@@ -1,45 +1,58 @@
 #include "nn/backward.h"
 
-size_t zo_backward_image(const zo_net *net)
-{
-    size_t n = 0;
-    for (int i = 0; i < net->stages; i++)
-        n += zo_packed_size(net->stage[i].columns, net->stage[i].rows);
-    return n;
-}
+#include <string.h>
 
 static size_t place(const zo_net *net, int stage)
 {
     size_t n = 0;
-    for (int i = 0; i < stage; i++) n += zo_packed_size(net->stage[i].columns, net->stage[i].rows);
+    for (int i = 0; i < stage; i++) n += net->stage[i].repacked;
     return n;
 }
 
-void zo_backward_pack(const zo_net *net, const float *params, float *image, int stage)
+size_t zo_backward_image(const zo_net *net) { return place(net, net->stages); }
+
+void zo_backward_repack(const zo_net *net, float *image, int stage)
 {
     const zo_stage *s = net->stage + stage;
-    net->ctx->kernels->pack_transposed(image + place(net, stage), params + s->weight, s->columns,
-                                       s->columns, s->rows);
+    if (s->repacked)
+        s->layer->repack(net->ctx->kernels, s, zo_stage_weight(s, net->params),
+                         image + place(net, stage));
 }
 
-const char *zo_backward_refuses(const zo_net *net)
+const char *zo_backward_jump(const zo_net *net)
 {
     for (int i = 0; i < net->stages; i++) {
         const zo_layer_class *a = net->stage[i].activation;
-        if (a && !net->ctx->kernels->activation[a->kernel].slope) return a->info.name;
+        if (a && !net->ctx->kernels->activation[a->kernel].smooth) return a->info.name;
     }
     return NULL;
 }
 
-void zo_backward(const zo_net *net, const float *image, size_t m, float *const *z, float *const *e)
+/* e *= the slope of the stage's activation. */
+static void through_activation(const zo_net *net, const zo_stage *s, size_t m, const float *z,
+                               float *e)
+{
+    if (!s->activation) return;
+    net->ctx->kernels->activation[s->activation->kernel].slope(
+        e, s->out.pitch, z, s->out.pitch, m * zo_shape_pixels(&s->out), (size_t)s->out.channels);
+}
+
+void zo_backward(const zo_net *net, const float *image, const zo_room *room, size_t m,
+                 const float *const *in, float *const *z, float *const *e)
 {
     const zo_kernels *k = net->ctx->kernels;
+    /* A tensor that is added elsewhere collects errors from several places. */
+    for (int i = 1; i < net->stages; i++) {
+        const zo_stage *before = net->stage + i - 1;
+        if (net->stage[i].shared) memset(e[i - 1], 0, m * before->ld_out * sizeof(float));
+    }
     for (int i = net->stages - 1;; i--) {
         const zo_stage *s = net->stage + i;
-        if (s->activation)
-            k->activation[s->activation->kernel].slope(e[i], s->ld_out, z[i], s->ld_out, m,
-                                                       (size_t)s->outputs);
+        through_activation(net, s, m, z[i], e[i]);
         if (i == 0) return;
-        s->layer->backward(k, s, image + place(net, i), m, e[i], e[i - 1], s->ld_in);
+        if (s->layer->residual && s->skip > 0)
+            k->add(e[s->skip - 1], e[s->skip - 1], e[i], m * s->ld_out);
+        s->layer->backward(k, s, room, zo_stage_weight(s, net->params), image + place(net, i), m,
+                           in[i], s->ld_in, e[i], e[i - 1], s->shared);
     }
 }

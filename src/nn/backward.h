@@ -1,18 +1,19 @@
-/* The reference backward pass: uses gradients. Nothing gradient-free may call it. */
+/* The reference backward pass: USES GRADIENTS. Nothing gradient-free may call it. */
 #ifndef ZO_NN_BACKWARD_H
 #define ZO_NN_BACKWARD_H
 
 #include "nn/net.h"
 
-/* Floats of the packed transposes of all stages, and what fills them, stage by stage. */
+/* Floats of the repacked weights of all stages, and what fills them, stage by stage. */
 size_t zo_backward_image(const zo_net *net);
-void zo_backward_pack(const zo_net *net, const float *params, float *image, int stage);
+void zo_backward_repack(const zo_net *net, float *image, int stage);
 
-/* The name of a layer of the net that has no useful derivative, or NULL. */
-const char *zo_backward_refuses(const zo_net *net);
+/* The name of an activation of the net that has no useful derivative, so that only the straight-through rule goes through it; or NULL. */
+const char *zo_backward_jump(const zo_net *net);
 
-/* Turns e[last] = d loss / d z of the last stage, m rows, into e[i] = d loss / d z of every stage, from the cached z[i]. All arrays are
- * [m][ld_out of the stage]. */
-void zo_backward(const zo_net *net, const float *image, size_t m, float *const *z, float *const *e);
+/* Turns e[last] = d loss / d h of the last stage, m rows, into e[i] = d loss / d z of every stage, from the cached z[i] and the cached
+ * inputs in[i] of stage i (rows ld_in apart). All other arrays are [m][ld_out of the stage]. `room` is a thread's own. */
+void zo_backward(const zo_net *net, const float *image, const zo_room *room, size_t m,
+                 const float *const *in, float *const *z, float *const *e);
 
 #endif

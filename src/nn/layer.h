@@ -1,7 +1,9 @@
 /* The contract of a layer class.
  *
- * A network runs as stages: a layer with parameters, and the activation (if any) that acts on its outputs. z is what the layer gives,
- * h what the activation makes of it. Rows are examples (or perturbed copies of them); matrices are padded as in kernels.h.
+ * A network runs as stages: a layer, and the activation (if any) that acts on its outputs. z is what the layer gives, h what the
+ * activation makes of it. Rows are examples, or perturbed copies of them. An example is an image of pixels, channels last; what is no image
+ * has one pixel. Pixels lie `pitch` floats apart: the channels rounded up to 16, so that an image is a padded matrix of pixels (kernels.h);
+ * only the inputs of a network have no pad between pixels.
  */
 #ifndef ZO_NN_LAYER_H
 #define ZO_NN_LAYER_H
@@ -13,51 +15,155 @@ struct zo_stage;
 /* Where noise can enter. */
 typedef enum zo_site { ZO_SITE_WEIGHTS = 1, ZO_SITE_OUTPUTS = 2 } zo_site;
 
+typedef struct zo_shape {
+    int height, width, channels;
+    size_t pitch;
+} zo_shape;
+
+static inline size_t zo_shape_pixels(const zo_shape *s)
+{
+    return (size_t)s->height * (size_t)s->width;
+}
+
+/* Floats of an example. */
+static inline size_t zo_shape_floats(const zo_shape *s)
+{
+    return zo_round16(zo_shape_pixels(s) * s->pitch);
+}
+
+/* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. */
+enum { ZO_WORD_NUMBERS = 3 };
+enum { ZO_OPTION_SAME = 1, ZO_OPTION_STRIDE = 2, ZO_OPTION_DILATION = 4, ZO_OPTION_NOBIAS = 8 };
+
+typedef struct zo_word {
+    int64_t number[ZO_WORD_NUMBERS];
+    int numbers;
+    int64_t stride, dilation; /* 0: not given */
+    bool same, nobias;
+} zo_word;
+
+typedef enum zo_layer_kind {
+    ZO_LAYER_STAGE,      /* a stage of its own */
+    ZO_LAYER_ACTIVATION, /* acts on the stage before it */
+    ZO_LAYER_OPEN        /* begins a block that a residual layer ends */
+} zo_layer_kind;
+
+/* Room for what a stage's passes need besides their operands, one for each thread: see zo_net_room(). */
+typedef struct zo_room {
+    float *padded; /* [net->padded] */
+} zo_room;
+
+/* Rows of a pass through one stage. */
+typedef struct zo_rows {
+    size_t m;
+    const float *in; /* [m][ld] */
+    size_t ld;
+    const float *other; /* a residual layer's second input: [m][ld_out] unless `example`, then row r is other[example[r]] */
+    const int32_t *example;
+    float *z;                 /* [m][ld_out], NULL: not kept; may be h */
+    float *h;                 /* [m][ld_out] */
+    const zo_epilogue *noise; /* gives signs, noise, lift and factor; NULL: none; layers with .product only */
+    size_t groups; /* of equally many rows, each with its own lift (the images of the epilogue), dense only; 0: one */
+} zo_rows;
+
 typedef struct zo_layer_class {
     zo_class_info info;
+    zo_layer_kind kind;
     unsigned sites; /* zo_site bits */
+    /* The word: how many numbers (the last one at most `most`), which options; `example` shows it in errors. */
+    int least_numbers, most_numbers;
+    int64_t most;
+    unsigned options;
+    const char *example;
+    const char *gives,
+        *work; /* shape and multiply-adds of an example, for people; NULL: the shape that comes in, none */
 
-    /* An activation: acts on the layer before it, has no parameters and none of the operations below. */
-    bool activation;
+    /* An activation. */
     zo_activation kernel;
     bool jumps; /* piecewise constant: small moves change nothing, so perturbations must be large */
     bool rectifier; /* half of its inputs are lost: He initialisation before it */
+    bool grouped; /* looks at several numbers of a pixel: is no part of a product, and a moved number may change others */
 
-    /* A layer with parameters. Its word in a spec ends with a number, 1 to most, that sets the outputs. */
-    int64_t most;
-    /* Sizes of the weight segment as rows x columns, and the multiply-adds of one row through the stage. */
-    void (*shape)(struct zo_stage *s);
-    /* Fills panel `p` (of ZO_PANEL outputs) of the packed image from weights w, plus noise as in zo_kernels.pack. */
-    void (*pack)(const zo_kernels *k, const struct zo_stage *s, float *packed, const float *w,
-                 int64_t p, float sigma, const uint16_t *signs, size_t ld_signs, const float *noise,
-                 size_t ld_noise);
-    /* m rows in -> z (NULL: not kept) -> h. e gives noise and NULL elsewhere; bias, pre and activation are filled in. */
-    void (*forward)(const zo_kernels *k, const struct zo_stage *s, const float *packed,
-                    const float *bias, size_t m, const float *in, size_t ld, float *z, float *h,
-                    const zo_epilogue *noise);
-    /* h of m rows after single moves of this stage's inputs, from the cached z: exact, at the cost of one column. */
-    void (*moved)(const zo_kernels *k, const struct zo_stage *s, const float *packed,
+    /* A stage. */
+    bool product; /* its weights are a packed matrix [rows][columns] that a product multiplies by; applies the activation itself unless grouped */
+    bool residual;      /* adds what came into the block that it ends */
+    bool flat;          /* takes numbers without gaps */
+    bool padded;        /* takes pixels with pads */
+    float first_weight; /* what weights begin with where they are not drawn: a gain's 1 */
+    /* Fills everything of *s that follows from s->in and the word, whose numbers are at least 1. Returns NULL, or what is wrong, in
+     * s->why or static. */
+    const char *(*shape)(struct zo_stage *s, const zo_word *w);
+    /* Fills s->start, if shape() set s->starts. */
+    void (*place)(struct zo_stage *s);
+    /* Columns [column, column + n) of the outputs, from weights and bias (NULL: none) that begin there; layers without .product are asked
+     * for all of them. Without .product z is what is written, and h may be NULL. */
+    void (*forward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
+                    const float *weight, const float *bias, size_t column, size_t n,
+                    const zo_rows *r);
+    /* h of m rows after single moves of this stage's inputs, from the cached z of its examples: exact, at the cost of one column. NULL:
+     * moves are not cheaper than a pass. */
+    void (*moved)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
                   const zo_move *moves, size_t m, const float *z, float *h);
-    /* Reference only: in_e = e W^T for m rows; packed_t is the packed transpose. */
-    void (*backward)(const zo_kernels *k, const struct zo_stage *s, const float *packed_t, size_t m,
-                     const float *e, float *in_e, size_t ld);
+    /* g += what errors e = d / d z of m rows mean for the weights, g laid out as these; for layers without .product. */
+    void (*direction)(const zo_kernels *k, const struct zo_stage *s, size_t m, const float *in,
+                      size_t ld, const float *e, float *g);
+    /* .product: the left side of the direction of weight rows [l, l + s->tile_rows) or what is left of them, l a multiple: terms are the m
+     * examples, or, if s->tile_examples is 1, the pixels of one. Valid until the room is used again. */
+    zo_operand (*inputs)(const struct zo_stage *s, const zo_room *room, const float *in, size_t ld,
+                         size_t m, size_t l);
+
+    /* Reference only, uses gradients: in_e = (or +=, if `add`) the errors of the inputs, from those of z. repacked: what repack() made
+     * of the weights ([s->repacked] floats; NULL: nothing to make). */
+    void (*repack)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
+                   float *repacked);
+    void (*backward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
+                     const float *weight, const float *repacked, size_t m, const float *in,
+                     size_t ld, const float *e, float *in_e, bool add);
 } zo_layer_class;
 
 typedef struct zo_stage {
     const zo_layer_class *layer, *activation; /* activation may be NULL */
-    int inputs, outputs;
-    size_t ld_in, ld_out;     /* rounded up to 16 */
-    size_t rows, columns;     /* of the weight segment */
-    size_t weight, bias;      /* where the segments start in the parameter arena, in floats */
-    size_t image, image_bias; /* where the packed weights and the padded bias start in an image */
-    double cost;              /* multiply-adds of one row, all outputs */
-    double move_cost;         /* multiply-adds of one row when one input moved */
-    int word;                 /* place of the layer's word in the spec */
+    int number;                               /* of the activation */
+    int word;                                 /* place of the layer's word in the spec */
+    zo_shape in, out;
+    int inputs, outputs;  /* numbers of an example, pads not counted */
+    size_t ld_in, ld_out; /* floats of an example */
+    zo_window window;     /* layers with one */
+
+    /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */
+    size_t rows, columns;
+    bool has_bias;
+    size_t weight, weight_floats, bias, bias_floats; /* where in the arena, in floats */
+    int64_t parameters;
+    double fan_in, fan_out; /* for the first weights */
+
+    size_t tile_rows, tile_examples; /* .product: of the sums that make a direction */
+
+    double cost;      /* multiply-adds of one row */
+    double move_cost; /* of one row when one input moved; layers with `moved` */
+
+    /* Tensor i is what comes into stage i. */
+    int skip;        /* residual: the tensor that is added */
+    bool shared;     /* the tensor that comes in is also added elsewhere */
+    int slot;        /* of the outputs, among net->slots */
+    size_t padded;   /* floats of zo_room.padded */
+    size_t repacked; /* reference: floats of the repacked weights */
+
+    size_t *start, starts; /* [starts] owned: where the runs of an operand begin */
+    char why[160];
 } zo_stage;
 
 static inline zo_activate_fn zo_stage_activate(const zo_kernels *k, const zo_stage *s)
 {
     return s->activation ? k->activation[s->activation->kernel].activate : NULL;
+}
+
+/* Where weight [l][j] lies in the stage's weights. */
+static inline size_t zo_stage_at(const zo_stage *s, size_t l, size_t j)
+{
+    if (!s->layer->product) return l * zo_round16(s->columns) + j;
+    size_t panel = j / ZO_PANEL * ZO_PANEL, width = s->columns - panel > 16 ? ZO_PANEL : 16;
+    return panel * s->rows + l * width + j - panel;
 }
 
 /* NULL-terminated; each is the `info` of a zo_layer_class. */

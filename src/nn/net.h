@@ -1,4 +1,7 @@
-/* The inside of a network: stages over one parameter arena, and the passes that trainers are made of. */
+/* The inside of a network: stages over one parameter arena, and the passes that trainers are made of.
+ *
+ * Weights live packed as products read them, and nowhere else: a pass runs on the arena, or on perturbed copies of parts of it.
+ */
 #ifndef ZO_NN_NET_H
 #define ZO_NN_NET_H
 
@@ -17,38 +20,84 @@ struct zo_net {
     char **word; /* [words] */
     const zo_layer_class **word_class;
     int words, stages, inputs, outputs;
+    zo_shape in; /* of the inputs */
     zo_stage *stage;
-    float *params; /* the arena: segments start at multiples of 16 floats, pads are zero */
+    float *params; /* the arena: segments start at multiples of 16 floats */
     size_t arena;  /* its size in floats */
-    size_t image;  /* floats of a packed image */
     int64_t parameters;
     double cost;
-    size_t widest;                /* largest padded width of a stage's outputs */
+    size_t widest;                /* the most floats of a stage's outputs */
+    int slots;                    /* tensors that a pass must hold at once */
+    size_t padded;                /* floats of a zo_room */
     float *shift, *scale;         /* [inputs] */
     float *out_shift, *out_scale; /* [outputs]: zo_net_forward() gives y * out_scale + out_shift */
     zo_note *notes;
+    float *room; /* of zo_net_forward(), kept for the next call: [room_floats] */
+    size_t room_floats;
 };
 
-/* Builds the network of a spec with zero parameters; refuses one with more than `most` numbers (0: any) before it allocates them.
- * Errors as zo_net_create(). */
-zo_status zo_net_parse(zo_context *ctx, const char *spec, int inputs, int outputs, int64_t most,
+/* Builds the network of a spec with zero parameters (gains: 1); refuses one with more than `most` numbers (0: any) before it allocates
+ * them. in: height, width and channels of the inputs; its pitch is ignored. Errors as zo_net_create(). */
+zo_status zo_net_parse(zo_context *ctx, const char *spec, zo_shape in, int outputs, int64_t most,
                        zo_net **out);
 
-/* An image is what passes run on: packed weights and padded biases of all stages, `net->image` floats, aligned. Packing is shared by the
- * context's threads, panel by panel. */
-void zo_net_pack(const zo_net *net, const float *params, float *image);
+/* The inputs of `def` as a shape: def->height x width x channels where given, else one pixel. Errors: USAGE. */
+zo_status zo_net_input_shape(const zo_context *ctx, const zo_net_def *def, zo_shape *out);
+
+/* Copies the numbers of segment `index`, in the order of its shape, from or to the arena. */
+void zo_net_read_segment(const zo_net *net, int index, float *out);
+void zo_net_write_segment(zo_net *net, int index, const float *in);
 
 /* The place of the largest of n outputs, the first of equals; -1 if one is not a number. */
 int zo_net_largest(const float *y, int n);
 
-/* Runs m rows through stage s: in [m][ld] -> z [m][ld_out] (NULL: not kept) -> h [m][ld_out]. */
-void zo_stage_forward(const zo_net *net, const zo_stage *s, const float *image, size_t m,
-                      const float *in, size_t ld, float *z, float *h, const zo_epilogue *noise);
+/* Parts of the arena `params`; bias NULL where the stage has none. */
+static inline const float *zo_stage_weight(const zo_stage *s, const float *params)
+{
+    return params + s->weight;
+}
+static inline const float *zo_stage_bias(const zo_stage *s, const float *params)
+{
+    return s->has_bias ? params + s->bias : NULL;
+}
 
-/* Runs m rows from the outputs h of stage `from` - 1 (or raw inputs when from = 0) to the last outputs. `scratch` holds 2 * m * widest
- * floats; returns where the outputs lie: in scratch, or `h` itself when nothing was left to do. Row distance: the last stage's ld_out. */
-const float *zo_net_tail(const zo_net *net, const float *image, int from, size_t m, const float *h,
-                         size_t ld, float *scratch);
+/* Zeroes what stands for pads among g = numbers [at, at + n) of the stage's weights and bias, so that a step leaves pads at zero. */
+void zo_stage_clear_pads(const zo_stage *s, size_t at, size_t n, float *g);
+
+/* Runs rows through stage s with the given weights and bias. */
+void zo_stage_forward(const zo_net *net, const zo_stage *s, const zo_room *room,
+                      const float *weight, const float *bias, const zo_rows *r);
+
+/* h = activation of z for m rows of a stage's outputs; z may be h. Copies where there is none. */
+void zo_stage_activation(const zo_net *net, const zo_stage *s, size_t m, const float *z, float *h);
+
+/* A pass from the inputs of stage `from` to the last outputs. */
+typedef struct zo_tail {
+    const float *params;
+    int from;
+    size_t m;
+    const float *in; /* tensor `from`: [m][ld] */
+    size_t ld;
+    /* Where the clean values of earlier tensors lie that blocks around `from` add: tensor i of example b at cache[i] + b * its floats. NULL
+     * when from = 0. */
+    const float *const *cache;
+    const int32_t *example; /* [m] examples of the rows; NULL: row r is example r */
+    float *scratch;         /* zo_net_scratch(net, most) floats */
+    size_t most;            /* rows that the scratch is for, at least m */
+} zo_tail;
+
+/* Floats that a pass of up to `most` rows needs. */
+size_t zo_net_scratch(const zo_net *net, size_t most);
+
+/* Where in that scratch the outputs of stage i go. A caller may put the rows of tensor i + 1 there. */
+float *zo_net_slot(const zo_net *net, float *scratch, size_t most, int stage);
+
+/* The padding room at the head of a scratch. */
+zo_room zo_net_room(const zo_net *net, float *scratch);
+
+/* Runs the tail; returns where the last outputs lie, rows the last stage's ld_out apart: in scratch, or `in` itself when nothing was left to
+ * do. The last stage has one pixel. */
+const float *zo_net_tail(const zo_net *net, const zo_tail *t);
 
 /* Multiply-adds of one row through stages from .. last. */
 double zo_net_tail_cost(const zo_net *net, int from);

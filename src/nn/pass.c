@@ -1,39 +1,8 @@
-/* Forward passes: packing, single stages, tails, and the public zo_net_forward(). */
+/* Forward passes: single stages, tails, and the public zo_net_forward(). */
 #include <math.h>
 #include <string.h>
 
 #include "nn/net.h"
-
-static int64_t stage_panels(const zo_stage *s)
-{
-    return ((int64_t)s->columns + ZO_PANEL - 1) / ZO_PANEL;
-}
-
-typedef struct pack_job {
-    const zo_net *net;
-    const float *params;
-    float *image;
-} pack_job;
-
-static void pack_panel(void *arg, int64_t panel, int worker)
-{
-    (void)worker;
-    const pack_job *job = arg;
-    const zo_stage *s = job->net->stage;
-    while (panel >= stage_panels(s)) panel -= stage_panels(s++);
-    s->layer->pack(job->net->ctx->kernels, s, job->image + s->image, job->params + s->weight, panel,
-                   0, NULL, 0, NULL, 0);
-    if (panel == 0)
-        memcpy(job->image + s->image_bias, job->params + s->bias, s->ld_out * sizeof(float));
-}
-
-void zo_net_pack(const zo_net *net, const float *params, float *image)
-{
-    pack_job job = {net, params, image};
-    int64_t panels = 0;
-    for (int i = 0; i < net->stages; i++) panels += stage_panels(net->stage + i);
-    zo_parallel(net->ctx, panels, pack_panel, &job);
-}
 
 int zo_net_largest(const float *y, int n)
 {
@@ -45,25 +14,93 @@ int zo_net_largest(const float *y, int n)
     return at;
 }
 
-void zo_stage_forward(const zo_net *net, const zo_stage *s, const float *image, size_t m,
-                      const float *in, size_t ld, float *z, float *h, const zo_epilogue *noise)
+void zo_stage_activation(const zo_net *net, const zo_stage *s, size_t m, const float *z, float *h)
 {
-    s->layer->forward(net->ctx->kernels, s, image + s->image, image + s->image_bias, m, in, ld, z,
-                      h, noise);
+    size_t pixels = m * zo_shape_pixels(&s->out), pitch = s->out.pitch;
+    if (s->activation)
+        zo_stage_activate(net->ctx->kernels, s)(h, pitch, z, pitch, pixels, (size_t)s->out.channels,
+                                                s->number);
+    else if (h != z)
+        memcpy(h, z, m * s->ld_out * sizeof *h);
 }
 
-const float *zo_net_tail(const zo_net *net, const float *image, int from, size_t m, const float *h,
-                         size_t ld, float *scratch)
+/* Zeroes numbers [first, first + n) of g, which begins at number `at`. */
+static void clear(float *g, size_t at, size_t end, size_t first, size_t n)
 {
-    float *spare = scratch + m * net->widest;
-    for (int i = from; i < net->stages; i++) {
+    size_t from = first > at ? first : at, to = first + n < end ? first + n : end;
+    if (from < to) memset(g + from - at, 0, (to - from) * sizeof *g);
+}
+
+void zo_stage_clear_pads(const zo_stage *s, size_t at, size_t n, float *g)
+{
+    size_t panel = s->layer->product && s->columns ? (s->columns - 1) / ZO_PANEL * ZO_PANEL : 0,
+           width = zo_round16(s->columns) - panel, real = s->columns - panel, end = at + n;
+    if (real < width) {
+        /* rows of the last panel, or of all there is */
+        size_t base = panel * s->rows, row = at > base ? (at - base) / width : 0;
+        for (; row < s->rows && base + row * width < end; row++)
+            clear(g, at, end, base + row * width + real, width - real);
+    }
+    if (s->bias_floats)
+        clear(g, at, end, s->weight_floats + s->columns, s->bias_floats - s->columns);
+}
+
+void zo_stage_forward(const zo_net *net, const zo_stage *s, const zo_room *room,
+                      const float *weight, const float *bias, const zo_rows *r)
+{
+    zo_rows rows = *r;
+    bool product = s->layer->product, grouped = s->activation && s->activation->grouped;
+    if (!product && !rows.z) rows.z = rows.h;
+    s->layer->forward(net->ctx->kernels, s, room, weight, bias, 0, s->columns, &rows);
+    if (!product)
+        zo_stage_activation(net, s, r->m, rows.z, rows.h);
+    else if (grouped)
+        zo_stage_activation(net, s, r->m, rows.h, rows.h);
+}
+
+size_t zo_net_scratch(const zo_net *net, size_t most)
+{
+    return zo_round16(net->padded) + (size_t)net->slots * most * net->widest;
+}
+
+zo_room zo_net_room(const zo_net *net, float *scratch)
+{
+    (void)net;
+    return (zo_room){scratch};
+}
+
+float *zo_net_slot(const zo_net *net, float *scratch, size_t most, int stage)
+{
+    return scratch + zo_round16(net->padded) + (size_t)net->stage[stage].slot * most * net->widest;
+}
+
+/* The second input of residual stage s: a tensor of this tail, or one that was cached before it. */
+static void find_other(const zo_net *net, const zo_tail *t, const zo_stage *s, zo_rows *rows)
+{
+    if (s->skip < t->from) {
+        rows->other = t->cache[s->skip];
+        rows->example = t->example;
+    } else {
+        rows->other =
+            s->skip == t->from ? t->in : zo_net_slot(net, t->scratch, t->most, s->skip - 1);
+    }
+}
+
+const float *zo_net_tail(const zo_net *net, const zo_tail *t)
+{
+    zo_room room = zo_net_room(net, t->scratch);
+    const float *in = t->in;
+    size_t ld = t->ld;
+    for (int i = t->from; i < net->stages; i++) {
         const zo_stage *s = net->stage + i;
-        float *to = h == scratch ? spare : scratch;
-        zo_stage_forward(net, s, image, m, h, ld, NULL, to, NULL);
-        h = to;
+        zo_rows rows = {.m = t->m, .in = in, .ld = ld, .h = zo_net_slot(net, t->scratch, t->most, i)};
+        if (s->layer->residual) find_other(net, t, s, &rows);
+        zo_stage_forward(net, s, &room, zo_stage_weight(s, t->params), zo_stage_bias(s, t->params),
+                         &rows);
+        in = rows.h;
         ld = s->ld_out;
     }
-    return h;
+    return in;
 }
 
 double zo_net_tail_cost(const zo_net *net, int from)
@@ -73,13 +110,28 @@ double zo_net_tail_cost(const zo_net *net, int from)
     return cost;
 }
 
-#define TILE                                                                                       \
-    64 /* examples of one item: enough rows for the product, few enough to share among threads */
+/* Examples of one item: enough rows for the product, few enough for the caches and to share among threads. */
+static size_t tile_rows(const zo_net *net)
+{
+    size_t ld = net->stage[0].ld_in, rows = 65536 / (ld > net->widest ? ld : net->widest);
+    return rows < 8 ? 8 : rows < 112 ? rows : 112;
+}
+
+/* Like the error text, room may change behind a const: calls with one network do not overlap. */
+static float *forward_room(const zo_net *net, size_t floats)
+{
+    zo_net *owner = (zo_net *)net;
+    if (net->room_floats >= floats) return net->room;
+    zo_free(net->ctx, owner->room);
+    owner->room = zo_alloc_zero(net->ctx, floats, sizeof(float));
+    owner->room_floats = owner->room ? floats : 0;
+    return owner->room;
+}
 
 typedef struct forward_job {
     const zo_net *net;
-    float *image, *arena;
-    size_t arena_size;
+    float *arena;
+    size_t arena_size, tile;
     int64_t n;
     const float *x;
     float *y;
@@ -89,15 +141,20 @@ static void forward_item(void *arg, int64_t item, int worker)
 {
     forward_job *job = arg;
     const zo_net *net = job->net;
-    size_t first = (size_t)item * TILE,
-           m = (size_t)job->n - first < TILE ? (size_t)job->n - first : TILE;
+    size_t first = (size_t)item * job->tile,
+           m = (size_t)job->n - first < job->tile ? (size_t)job->n - first : job->tile;
     size_t inputs = (size_t)net->inputs, outputs = (size_t)net->outputs, ld = net->stage[0].ld_in;
-    float *in = job->arena + (size_t)worker * job->arena_size, *scratch = in + TILE * ld;
-    for (size_t i = 0; i < m; i++) {
-        const float *x = job->x + (first + i) * inputs;
-        for (size_t j = 0; j < inputs; j++) in[i * ld + j] = (x[j] - net->shift[j]) * net->scale[j];
-    }
-    const float *y = zo_net_tail(net, job->image, 0, m, in, ld, scratch);
+    float *in = job->arena + (size_t)worker * job->arena_size;
+    for (size_t i = 0; i < m; i++)
+        net->ctx->kernels->standardise(in + i * ld, job->x + (first + i) * inputs, inputs,
+                                       net->shift, net->scale);
+    zo_tail tail = {.params = net->params,
+                    .m = m,
+                    .in = in,
+                    .ld = ld,
+                    .scratch = in + job->tile * ld,
+                    .most = job->tile};
+    const float *y = zo_net_tail(net, &tail);
     size_t ld_y = net->stage[net->stages - 1].ld_out;
     for (size_t i = 0; i < m; i++) {
         float *to = job->y + (first + i) * outputs;
@@ -112,16 +169,10 @@ zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y)
     if (n < 0 || (n > 0 && (!x || !y)))
         return zo_fail(ctx, ZO_USAGE, "zo_net_forward: n < 0, or x or y is NULL");
     if (n == 0) return ZO_OK;
-    forward_job job = {.net = net, .n = n, .x = x, .y = y};
-    job.arena_size = TILE * (net->stage[0].ld_in + 2 * net->widest);
-    job.image = zo_alloc(ctx, net->image * sizeof(float));
-    job.arena = zo_alloc_zero(ctx, job.arena_size * (size_t)zo_context_threads(ctx), sizeof(float));
-    zo_status status = job.image && job.arena ? ZO_OK : ZO_NO_MEMORY;
-    if (!status) {
-        zo_net_pack(net, net->params, job.image);
-        zo_parallel(ctx, (n + TILE - 1) / TILE, forward_item, &job);
-    }
-    zo_free(ctx, job.image);
-    zo_free(ctx, job.arena);
-    return status;
+    forward_job job = {.net = net, .n = n, .x = x, .y = y, .tile = tile_rows(net)};
+    job.arena_size = zo_round16(job.tile * net->stage[0].ld_in + zo_net_scratch(net, job.tile)) + 16;
+    job.arena = forward_room(net, job.arena_size * (size_t)zo_context_threads(ctx));
+    if (!job.arena) return ZO_NO_MEMORY;
+    zo_parallel(ctx, (n + (int64_t)job.tile - 1) / (int64_t)job.tile, forward_item, &job);
+    return ZO_OK;
 }

@@ -14,19 +14,26 @@
 #define NOTES_MAX 256
 #define FILE_MAX ((size_t)1 << 40)
 
+/* A tensor of the file; data NULL: a segment, which lies in the arena in another order. */
+typedef struct tensor {
+    zo_segment of;
+    float *data;
+    int segment;
+} tensor;
+
 /* The tensors of a net in file order: its segments, the input transform, and the output transform where it does something. */
-static zo_segment tensor(zo_net *net, int index)
+static tensor tensor_at(zo_net *net, int index)
 {
-    zo_segment t;
+    tensor t = {.segment = index};
     int extra = index - zo_net_segments(net);
     if (extra < 0) {
-        zo_net_segment(net, index, &t);
+        zo_net_segment(net, index, &t.of);
         return t;
     }
     float *const data[] = {net->shift, net->scale, net->out_shift, net->out_scale};
-    t = (zo_segment){
-        .rank = 1, .shape = {extra < 2 ? net->inputs : net->outputs, 0}, .data = data[extra]};
-    snprintf(t.name, sizeof t.name, "%s.%s", extra < 2 ? "input" : "output",
+    t.of = (zo_segment){.rank = 1, .shape = {extra < 2 ? net->inputs : net->outputs, 0}};
+    t.data = data[extra];
+    snprintf(t.of.name, sizeof t.of.name, "%s.%s", extra < 2 ? "input" : "output",
              extra % 2 ? "scale" : "shift");
     return t;
 }
@@ -65,44 +72,65 @@ static json_t *describe(const zo_segment *t, size_t begin, bool *failed)
 static void add_header(zo_net *net, zo_buffer *out)
 {
     bool failed = false;
-    char inputs[16];
+    char inputs[16], shape[48];
     snprintf(inputs, sizeof inputs, "%d", net->inputs);
+    snprintf(shape, sizeof shape, "%dx%dx%d", net->in.height, net->in.width, net->in.channels);
     json_t *header = json_object(), *meta = json_object();
     zo_json_set(meta, "format", json_string("zeroth"), &failed);
     zo_json_set(meta, "version", json_string("1"), &failed);
     zo_json_set(meta, "net", json_string(net->spec), &failed);
     zo_json_set(meta, "inputs", json_string(inputs), &failed);
+    if (zo_shape_pixels(&net->in) > 1) zo_json_set(meta, "shape", json_string(shape), &failed);
     for (const zo_note *n = net->notes; n; n = n->next)
         zo_json_set(meta, n->key, json_string(n->value), &failed);
     zo_json_set(header, "__metadata__", meta, &failed);
     size_t begin = 0;
     for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
-        zo_segment t = tensor(net, i);
-        zo_json_set(header, t.name, describe(&t, begin, &failed), &failed);
-        begin += 4 * count(&t);
+        tensor t = tensor_at(net, i);
+        zo_json_set(header, t.of.name, describe(&t.of, begin, &failed), &failed);
+        begin += 4 * count(&t.of);
     }
     if (failed) out->status = zo_fail(net->ctx, ZO_NO_MEMORY, "out of memory while writing JSON");
     zo_json_text(header, JSON_COMPACT, out);
     json_decref(header);
 }
 
+static size_t most_numbers(zo_net *net)
+{
+    size_t most = 1;
+    for (int i = 0; i < zo_net_segments(net); i++) {
+        tensor t = tensor_at(net, i);
+        if (count(&t.of) > most) most = count(&t.of);
+    }
+    return most;
+}
+
+/* The numbers of a tensor in file order; `room` is for those of a segment. */
+static const float *numbers_of(const zo_net *net, const tensor *t, float *room)
+{
+    if (t->data) return t->data;
+    zo_net_read_segment(net, t->segment, room);
+    return room;
+}
+
 /* What zo_net_load() would refuse is not written. */
-static zo_status check_numbers(zo_net *net, const char *path)
+static zo_status check_numbers(zo_net *net, const char *path, float *room)
 {
     for (int i = 0; i < tensors(net, true); i++) {
-        zo_segment t = tensor(net, i);
-        for (size_t k = 0; k < count(&t); k++) {
-            if (isfinite(t.data[k])) continue;
+        tensor t = tensor_at(net, i);
+        const float *x = numbers_of(net, &t, room);
+        for (size_t k = 0; k < count(&t.of); k++) {
+            if (isfinite(x[k])) continue;
             return zo_fail(net->ctx, ZO_DIVERGED,
                            "%s: not written: tensor \"%s\" holds a number that is not finite", path,
-                           t.name);
+                           t.of.name);
         }
     }
     return ZO_OK;
 }
 
 /* Numbers are little-endian, as on every machine this runs on. */
-static zo_status write_file(zo_net *net, const char *path, const zo_buffer *header)
+static zo_status write_file(zo_net *net, const char *path, const zo_buffer *header, float *room)
 {
     zo_file_out f;
     uint64_t length = header->size;
@@ -111,8 +139,8 @@ static zo_status write_file(zo_net *net, const char *path, const zo_buffer *head
     zo_file_out_add(&f, &length, sizeof length);
     zo_file_out_add(&f, header->data, header->size);
     for (int i = 0; i < tensors(net, transforms_outputs(net)); i++) {
-        zo_segment t = tensor(net, i);
-        zo_file_out_add(&f, t.data, 4 * count(&t));
+        tensor t = tensor_at(net, i);
+        zo_file_out_add(&f, numbers_of(net, &t, room), 4 * count(&t.of));
     }
     status = zo_file_out_close(&f, NULL);
     zo_file_out_drop(&f);
@@ -122,15 +150,18 @@ static zo_status write_file(zo_net *net, const char *path, const zo_buffer *head
 zo_status zo_net_save(const zo_net *net, const char *path)
 {
     const zo_context *ctx = net->ctx;
-    zo_net *n = (zo_net *)
-        net; /* read only: tensor() hands out the pointers that the public zo_net_segment() does */
-    zo_status sound = check_numbers(n, path);
-    if (sound) return sound;
+    zo_net *n = (zo_net *)net; /* read only */
+    float *room = zo_alloc(ctx, most_numbers(n) * sizeof *room);
+    if (!room) return ZO_NO_MEMORY;
+    zo_status status = check_numbers(n, path, room);
     zo_buffer header = {.ctx = ctx};
-    add_header(n, &header);
-    zo_buffer_add(&header, "       ", (8 - header.size % 8) % 8);
-    zo_status status = header.status ? header.status : write_file(n, path, &header);
+    if (!status) {
+        add_header(n, &header);
+        zo_buffer_add(&header, "       ", (8 - header.size % 8) % 8);
+        status = header.status ? header.status : write_file(n, path, &header, room);
+    }
     zo_buffer_free(&header);
+    zo_free(ctx, room);
     return status;
 }
 
@@ -173,11 +204,20 @@ static zo_status make_net(zo_context *ctx, const file *f, zo_net **out)
     if (strcmp(version, "1"))
         return zo_fail(ctx, ZO_FORMAT, "%s: written as version %.20s, this zeroth reads version 1",
                        f->path, version);
+    zo_net_def def = {0};
     char *end;
     long n = strtol(inputs, &end, 10);
     if (*end || n < 1 || n > 1 << 20 || (size_t)n > f->size / 8)
         return bad(ctx, f, "impossible number of inputs in its metadata");
-    zo_status status = zo_net_parse(ctx, spec, (int)n, 0, (int64_t)(f->size / 4), out);
+    def.inputs = (int)n;
+    const char *shape = meta_text(f, "shape");
+    int used = 0;
+    if (shape && (sscanf(shape, "%7dx%7dx%7d%n", &def.height, &def.width, &def.channels, &used) != 3 ||
+                  shape[used]))
+        return bad(ctx, f, "no shape of its inputs in its metadata");
+    zo_shape in;
+    zo_status status = zo_net_input_shape(ctx, &def, &in);
+    if (!status) status = zo_net_parse(ctx, spec, in, 0, (int64_t)(f->size / 4), out);
     if (status != ZO_USAGE) return status;
     char why[512];
     snprintf(why, sizeof why, "%s", zo_last_error(ctx));
@@ -207,8 +247,31 @@ static zo_status check_size(const zo_context *ctx, const file *f)
     return ZO_OK;
 }
 
-static zo_status take_tensor(const zo_context *ctx, const file *f, const zo_segment *t)
+/* The numbers lie at any place in the file, so they are copied before they are floats. */
+static zo_status copy_numbers(zo_net *net, const file *f, const tensor *t, size_t begin)
 {
+    size_t n = count(&t->of);
+    float *to = t->data ? t->data : zo_alloc(net->ctx, n * sizeof *to);
+    if (!to) return ZO_NO_MEMORY;
+    memcpy(to, f->data + begin, n * sizeof *to);
+    zo_status status = ZO_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        if (!isfinite(to[i]))
+            status =
+                zo_fail(net->ctx, ZO_FORMAT, "%s: tensor \"%s\" holds a number that is not finite",
+                        f->path, t->of.name);
+    }
+    if (!t->data) {
+        if (!status) zo_net_write_segment(net, t->segment, to);
+        zo_free(net->ctx, to);
+    }
+    return status;
+}
+
+static zo_status take_tensor(zo_net *net, const file *f, const tensor *of)
+{
+    const zo_context *ctx = net->ctx;
+    const zo_segment *t = &of->of;
     json_t *entry = json_object_get(f->header, t->name), *shape = json_object_get(entry, "shape");
     json_t *offsets = json_object_get(entry, "data_offsets");
     const char *type = json_string_value(json_object_get(entry, "dtype"));
@@ -231,13 +294,7 @@ static zo_status take_tensor(const zo_context *ctx, const file *f, const zo_segm
             "%s: tensor \"%s\" lies outside the file, or its size is not that of its shape",
             f->path, t->name);
     }
-    memcpy(t->data, f->data + begin, (size_t)(end - begin));
-    for (size_t i = 0; i < count(t); i++) {
-        if (!isfinite(t->data[i]))
-            return zo_fail(ctx, ZO_FORMAT, "%s: tensor \"%s\" holds a number that is not finite",
-                           f->path, t->name);
-    }
-    return ZO_OK;
+    return copy_numbers(net, f, of, (size_t)begin);
 }
 
 static int by_begin(const void *a, const void *b)
@@ -276,9 +333,9 @@ static zo_status take_notes(zo_net *net, const file *f)
     json_t *value;
     json_object_foreach(json_object_get(f->header, "__metadata__"), key, value)
     {
-        static const char *const own[] = {"format", "version", "net", "inputs"};
+        static const char *const own[] = {"format", "version", "net", "inputs", "shape"};
         bool note = *key && json_is_string(value);
-        for (int i = 0; i < 4; i++) note &= strcmp(key, own[i]) != 0;
+        for (int i = 0; i < 5; i++) note &= strcmp(key, own[i]) != 0;
         zo_status status = note ? zo_net_set_note(net, key, json_string_value(value)) : ZO_OK;
         if (status) return status;
     }
@@ -303,8 +360,8 @@ zo_status zo_net_from_bytes(zo_context *ctx, const char *path, const char *bytes
     if (!status) status = make_net(ctx, &f, &net);
     bool outputs = json_object_get(f.header, "output.shift") != NULL;
     for (int i = 0; !status && i < tensors(net, outputs); i++) {
-        zo_segment t = tensor(net, i);
-        status = take_tensor(ctx, &f, &t);
+        tensor t = tensor_at(net, i);
+        status = take_tensor(net, &f, &t);
     }
     if (!status && json_object_size(f.header) != (size_t)tensors(net, outputs) + 1)
         status = bad(ctx, &f, "it holds tensors that its net spec does not have");

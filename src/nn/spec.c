@@ -1,4 +1,4 @@
-/* Net specs: "dense128 relu dense10" becomes stages over one arena. */
+/* Net specs: "conv5x8 relu pool2 dense10" becomes stages over one arena. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,11 +7,13 @@
 
 #define WORD_MAX 64
 #define WORDS_MAX 4096
+#define OUTPUTS_MAX ((size_t)1 << 22) /* numbers that a layer may give */
+#define WEIGHTS_MAX 1e12
 
 typedef struct word {
     char text[WORD_MAX];
-    int column;     /* from 1 */
-    int64_t number; /* -1: none */
+    int column; /* from 1 */
+    zo_word read;
     const zo_layer_class *class;
 } word;
 
@@ -27,14 +29,94 @@ static const char *layer_name(const void *of, int i)
     return zo_layer_classes[i] ? zo_layer_classes[i]->name : NULL;
 }
 
-/* A word is a registered name, then digits for layers that have units. */
+/* ---- words ---- */
+
+static bool read_number(const char **p, int64_t *out)
+{
+    char digits[20];
+    size_t n = strspn(*p, "0123456789");
+    if (!n || n >= sizeof digits - 1) return false;
+    snprintf(digits, sizeof digits, "%.*s", (int)n, *p);
+    *p += n;
+    return zo_read_int(digits, out) && *out >= 1;
+}
+
+/* "5x8": numbers joined by x; false if it is no such thing. */
+static bool read_numbers(const char **p, zo_word *w)
+{
+    while (**p && **p != ',') {
+        if (w->numbers == ZO_WORD_NUMBERS || (w->numbers && *(*p)++ != 'x')) return false;
+        if (!read_number(p, &w->number[w->numbers++])) return false;
+    }
+    return true;
+}
+
+/* One of ",same", ",strideN", ",dilationN", ",nobias"; false if it is none that the layer takes, or is there already. */
+static bool read_option(const char **p, unsigned takes, zo_word *w)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } options[] = {{"same", ZO_OPTION_SAME},
+                   {"stride", ZO_OPTION_STRIDE},
+                   {"dilation", ZO_OPTION_DILATION},
+                   {"nobias", ZO_OPTION_NOBIAS}};
+    size_t n = strcspn(++*p, ",0123456789");
+    for (int i = 0; i < 4; i++) {
+        if (!(options[i].bit & takes) || strlen(options[i].name) != n ||
+            strncmp(*p, options[i].name, n))
+            continue;
+        *p += n;
+        bool *flag = options[i].bit == ZO_OPTION_SAME ? &w->same : &w->nobias;
+        int64_t *to = options[i].bit == ZO_OPTION_STRIDE ? &w->stride : &w->dilation;
+        if (options[i].bit & (ZO_OPTION_SAME | ZO_OPTION_NOBIAS)) return !*flag && (*flag = true);
+        return !*to && read_number(p, to) && *to <= 1 << 20;
+    }
+    return false;
+}
+
+static zo_status bad_form(const zo_context *ctx, const word *w, int index)
+{
+    const zo_layer_class *c = w->class;
+    char what[256], options[96] = "";
+    snprintf(options, sizeof options, "%s%s%s%s", c->options & ZO_OPTION_SAME ? " ,same" : "",
+             c->options & ZO_OPTION_STRIDE ? " ,strideN" : "",
+             c->options & ZO_OPTION_DILATION ? " ,dilationN" : "",
+             c->options & ZO_OPTION_NOBIAS ? " ,nobias" : "");
+    if (c->most_numbers && c->least_numbers == c->most_numbers && c->most_numbers == 1)
+        snprintf(what, sizeof what, "its number is written behind the name, %s1 to %s%lld%s%s",
+                 c->info.name, c->info.name, (long long)c->most, *options ? "; options:" : "",
+                 options);
+    else if (c->most_numbers)
+        snprintf(what, sizeof what, "it is written like %s%s%s", c->example,
+                 *options ? "; options:" : "", options);
+    else
+        snprintf(what, sizeof what, "%s takes no number%s%s", c->info.name,
+                 *options ? "; options:" : "", options);
+    return bad_word(ctx, w, index, what);
+}
+
+/* The canonical text: no leading zeros, options in one order. */
+static void write_word(word *w)
+{
+    char *to = w->text, *end = to + sizeof w->text;
+    const zo_word *r = &w->read;
+    to += snprintf(to, (size_t)(end - to), "%s", w->class->info.name);
+    for (int i = 0; i < r->numbers; i++)
+        to += snprintf(to, (size_t)(end - to), "%s%lld", i ? "x" : "", (long long)r->number[i]);
+    if (r->same) to += snprintf(to, (size_t)(end - to), ",same");
+    if (r->stride) to += snprintf(to, (size_t)(end - to), ",stride%lld", (long long)r->stride);
+    if (r->dilation)
+        to += snprintf(to, (size_t)(end - to), ",dilation%lld", (long long)r->dilation);
+    if (r->nobias) snprintf(to, (size_t)(end - to), ",nobias");
+}
+
 static zo_status read_word(const zo_context *ctx, word *w, int index)
 {
-    size_t length = strcspn(w->text, "0123456789");
+    size_t length = strcspn(w->text, "0123456789,");
     char name[WORD_MAX], what[256];
     snprintf(name, sizeof name, "%.*s", (int)length, w->text);
     w->class = zo_find(zo_layer_classes, name);
-    w->number = -1;
     if (!w->class) {
         const char *near = zo_nearest(name, layer_name, NULL);
         if (near)
@@ -43,33 +125,33 @@ static zo_status read_word(const zo_context *ctx, word *w, int index)
             snprintf(what, sizeof what, "not a layer ('zeroth list layers' names them)");
         return bad_word(ctx, w, index, what);
     }
-    const char *digits = w->text + length;
-    if (w->class->activation)
-        return *digits ? bad_word(ctx, w, index, "this activation takes no number") : ZO_OK;
-    bool whole = strspn(digits, "0123456789") == strlen(digits) && strlen(digits) < 19;
-    if (!*digits || !whole || !zo_read_int(digits, &w->number) || w->number < 1 ||
-        w->number > w->class->most) {
-        snprintf(what, sizeof what, "the number of units is written behind the name, %s1 to %s%lld",
-                 name, name, (long long)w->class->most);
-        return bad_word(ctx, w, index, what);
-    }
-    snprintf(w->text, sizeof w->text, "%s%lld", w->class->info.name,
-             (long long)w->number); /* no leading zeros */
+    const zo_layer_class *c = w->class;
+    const char *p = w->text + length;
+    bool good = read_numbers(&p, &w->read);
+    while (good && *p == ',') good = read_option(&p, c->options, &w->read);
+    int n = w->read.numbers;
+    good = good && !*p && n >= c->least_numbers && n <= c->most_numbers &&
+           (!n || w->read.number[n - 1] <= c->most);
+    for (int i = 0; i < n; i++) good = good && w->read.number[i] <= 1 << 20;
+    if (!good) return bad_form(ctx, w, index);
+    write_word(w);
     return ZO_OK;
 }
 
-static zo_status split_words(zo_context *ctx, const char *spec, word **out, int *n)
+/* Splits at white space. *out is [*n]. */
+static zo_status split_words(const zo_context *ctx, const char *spec, word **out, int *n)
 {
-    int room = 0;
+    zo_status status = ZO_OK;
+    int count = 0;
     for (const char *p = spec; *p;) {
         p += strspn(p, " \t\n");
-        room += *p != 0;
+        if (*p) count++;
         p += strcspn(p, " \t\n");
     }
-    if (room > WORDS_MAX) return zo_fail(ctx, ZO_USAGE, "net spec: more than %d words", WORDS_MAX);
-    word *words = zo_alloc_zero(ctx, (size_t)room + 1, sizeof *words);
+    if (count > WORDS_MAX)
+        return zo_fail(ctx, ZO_USAGE, "the net spec has %d words, the most is %d", count, WORDS_MAX);
+    word *words = zo_alloc_zero(ctx, (size_t)count + 1, sizeof *words);
     if (!words) return ZO_NO_MEMORY;
-    zo_status status = ZO_OK;
     *n = 0;
     for (const char *p = spec; !status;) {
         p += strspn(p, " \t\n");
@@ -96,44 +178,169 @@ static zo_status split_words(zo_context *ctx, const char *spec, word **out, int 
     return status;
 }
 
-/* Sizes and places of one stage. */
+/* ---- stages ---- */
+
+/* What grows while stages are added. */
+typedef struct building {
+    zo_net *net;
+    const word *words;
+    int *open; /* [opened] places of the words that opened the blocks around */
+    int opened;
+} building;
+
+static const zo_shape *shape_now(const zo_net *net)
+{
+    return net->stages ? &net->stage[net->stages - 1].out : &net->in;
+}
+
+/* Places of the stage's parameters. */
 static void place_stage(zo_net *net, zo_stage *s)
 {
-    s->layer->shape(s);
-    s->ld_in = zo_round16((size_t)s->inputs);
-    s->ld_out = zo_round16((size_t)s->outputs);
     s->weight = net->arena;
-    s->bias = s->weight + zo_round16(s->rows * s->columns);
-    net->arena = s->bias + s->ld_out;
-    s->image = net->image;
-    s->image_bias = s->image + zo_packed_size(s->rows, s->columns);
-    net->image = s->image_bias + s->ld_out;
-    net->parameters += (int64_t)(s->rows * s->columns) + s->outputs;
+    s->weight_floats =
+        s->layer->product ? zo_packed_size(s->rows, s->columns) : s->rows * zo_round16(s->columns);
+    s->bias = s->weight + s->weight_floats;
+    s->bias_floats = s->has_bias ? zo_round16(s->columns) : 0;
+    s->parameters = (int64_t)(s->rows * s->columns) + (s->has_bias ? (int64_t)s->columns : 0);
+    net->arena = s->bias + s->bias_floats;
+    net->parameters += s->parameters;
     net->cost += s->cost;
     if (s->ld_out > net->widest) net->widest = s->ld_out;
+    if (s->padded > net->padded) net->padded = s->padded;
 }
+
+static bool same_shape(const zo_shape *a, const zo_shape *b)
+{
+    return a->height == b->height && a->width == b->width && a->channels == b->channels &&
+           a->pitch == b->pitch;
+}
+
+static zo_status add_stage(building *b, const zo_layer_class *class, const zo_word *read, int at)
+{
+    zo_net *net = b->net;
+    const word *w = b->words + at;
+    zo_stage *s = net->stage + net->stages;
+    const zo_shape *in = shape_now(net);
+    *s = (zo_stage){.layer = class, .in = *in, .word = at, .skip = -1};
+    net->stages++; /* from here on its start is freed with the net */
+    s->inputs = (int)zo_shape_pixels(in) * in->channels;
+    s->ld_in = zo_shape_floats(in);
+    if (class->residual) s->skip = b->open[b->opened];
+    if (class->residual && !same_shape(&net->stage[s->skip].in, in)) {
+        const zo_shape *into = &net->stage[s->skip].in;
+        snprintf(
+            s->why,
+            sizeof s->why, "the block makes %d x %d x %d of %d x %d x %d; a block that is added must keep the shape",
+            in->height, in->width, in->channels, into->height, into->width, into->channels);
+        return bad_word(net->ctx, w, at, s->why);
+    }
+    const char *why = class->shape(s, read);
+    if (why) return bad_word(net->ctx, w, at, why);
+    if (zo_shape_pixels(&s->out) * s->out.pitch > OUTPUTS_MAX ||
+        (double)s->rows * (double)s->columns > WEIGHTS_MAX)
+        return bad_word(net->ctx, w, at, "too large for a layer");
+    s->outputs = (int)zo_shape_pixels(&s->out) * s->out.channels;
+    s->ld_out = zo_shape_floats(&s->out);
+    if (class->residual) net->stage[s->skip].shared = true;
+    place_stage(net, s);
+    if (!s->starts) return ZO_OK;
+    s->start = zo_alloc(net->ctx, s->starts * sizeof *s->start);
+    if (!s->start) return ZO_NO_MEMORY;
+    class->place(s);
+    return ZO_OK;
+}
+
+extern const zo_layer_class zo_layer_flatten, zo_layer_spread;
+
+static bool has_gaps(const zo_shape *s)
+{
+    return zo_shape_pixels(s) > 1 && s->pitch != (size_t)s->channels;
+}
+
+static bool lacks_pads(const zo_shape *s)
+{
+    return zo_shape_pixels(s) > 1 && s->pitch != zo_round16((size_t)s->channels);
+}
+
+/* A stage before the next that copies pixels together, or apart, where that is what it takes. */
+static zo_status arrange(building *b, bool flat, bool padded, int at)
+{
+    const zo_word none = {0};
+    const zo_shape *now = shape_now(b->net);
+    if (flat && has_gaps(now)) return add_stage(b, &zo_layer_flatten, &none, at);
+    if (padded && lacks_pads(now)) return add_stage(b, &zo_layer_spread, &none, at);
+    return ZO_OK;
+}
+
+static zo_status add_activation(building *b, int at)
+{
+    zo_net *net = b->net;
+    const word *w = b->words + at;
+    zo_stage *last = net->stages ? net->stage + net->stages - 1 : NULL;
+    if (!last || last->activation || (at && b->words[at - 1].class->kind == ZO_LAYER_OPEN))
+        return bad_word(net->ctx, w, at, "an activation follows a layer, as in \"dense128 relu\"");
+    last->activation = w->class;
+    last->number = w->read.numbers ? (int)w->read.number[0] : 0;
+    return ZO_OK;
+}
+
+static zo_status add_word(building *b, int at)
+{
+    zo_net *net = b->net;
+    const word *w = b->words + at;
+    if (w->class->kind == ZO_LAYER_ACTIVATION) return add_activation(b, at);
+    if (w->class->kind == ZO_LAYER_OPEN) {
+        zo_status status = arrange(b, false, true, at);
+        b->open[b->opened++] = net->stages;
+        return status;
+    }
+    if (w->class->residual) {
+        if (!b->opened) return bad_word(net->ctx, w, at, "ends a block that no { began");
+        if (b->open[--b->opened] == net->stages)
+            return bad_word(net->ctx, w, at, "the block has no layer");
+    }
+    zo_status status = arrange(b, w->class->flat, w->class->padded, at);
+    return status ? status : add_stage(b, w->class, &w->read, at);
+}
+
+/* Where the outputs of each stage are kept while a pass needs them: the least place that no tensor which is needed later holds. */
+static void place_outputs(zo_net *net)
+{
+    for (int i = 0; i < net->stages; i++) {
+        unsigned long long taken = 0; /* by tensor i, and by those that later stages add */
+        if (i) taken |= 1ull << net->stage[i - 1].slot;
+        for (int j = i; j < net->stages; j++) {
+            int skip = net->stage[j].skip;
+            if (skip > 0 && skip <= i) taken |= 1ull << net->stage[skip - 1].slot;
+        }
+        int slot = 0;
+        while (taken >> slot & 1) slot++;
+        net->stage[i].slot = slot;
+        if (slot >= net->slots) net->slots = slot + 1;
+    }
+}
+
+#define BLOCKS_MAX 32 /* of blocks inside each other */
 
 static zo_status build_stages(zo_net *net, const word *words)
 {
-    int width = net->inputs;
-    for (int i = 0; i < net->words; i++) {
-        const word *w = words + i;
-        zo_stage *s = net->stage + net->stages;
-        if (!w->class->activation) {
-            *s =
-                (zo_stage){.layer = w->class, .inputs = width, .outputs = (int)w->number, .word = i};
-            place_stage(net, s);
-            width = s->outputs;
-            net->stages++;
-        } else if (!net->stages || s[-1].activation) {
-            return bad_word(net->ctx, w, i,
-                            "an activation follows a layer with units, as in \"dense128 relu\"");
-        } else {
-            s[-1].activation = w->class;
-        }
+    int open[BLOCKS_MAX];
+    building b = {net, words, open, 0};
+    zo_status status = ZO_OK;
+    for (int i = 0; i < net->words && !status; i++) {
+        if (words[i].class->kind == ZO_LAYER_OPEN && b.opened == BLOCKS_MAX)
+            return bad_word(net->ctx, words + i, i, "too many blocks inside each other");
+        status = add_word(&b, i);
     }
-    net->outputs = width;
-    return ZO_OK;
+    if (status) return status;
+    const word *last = words + net->words - 1;
+    if (b.opened)
+        return bad_word(net->ctx, last, net->words - 1, "a block is open: end it with }+");
+    if (!net->stages) return bad_word(net->ctx, last, net->words - 1, "no layer");
+    status = arrange(&b, true, false, net->words - 1);
+    net->outputs = net->stage[net->stages - 1].outputs;
+    place_outputs(net);
+    return status;
 }
 
 static zo_status copy_words(zo_net *net, const word *words)
@@ -155,12 +362,12 @@ static zo_status copy_words(zo_net *net, const word *words)
 static zo_status check_outputs(const zo_net *net, const word *words, int outputs)
 {
     if (!outputs || net->outputs == outputs) return ZO_OK;
-    const word *w = words + net->stage[net->stages - 1].word;
-    return zo_fail(
-        net->ctx,
-        ZO_USAGE, "net spec, word %d \"%s\" (column %d): gives %d outputs where the task needs %d: end the net with %s%d",
-        net->stage[net->stages - 1].word + 1, w->text, w->column, net->outputs, outputs,
-        w->class->info.name, outputs);
+    int at = net->stage[net->stages - 1].word;
+    const word *w = words + at;
+    return zo_fail(net->ctx, ZO_USAGE,
+                   "net spec, word %d \"%s\" (column %d): gives %d outputs where the task needs "
+                   "%d: end the net with dense%d",
+                   at + 1, w->text, w->column, net->outputs, outputs, outputs);
 }
 
 static zo_status fill(zo_net *net, const word *words, int outputs, int64_t most)
@@ -169,7 +376,7 @@ static zo_status fill(zo_net *net, const word *words, int outputs, int64_t most)
     size_t n = (size_t)net->words;
     net->word = zo_alloc_zero(ctx, n, sizeof *net->word);
     net->word_class = zo_alloc_zero(ctx, n, sizeof *net->word_class);
-    net->stage = zo_alloc_zero(ctx, n + 1, sizeof *net->stage);
+    net->stage = zo_alloc_zero(ctx, 2 * n + 2, sizeof *net->stage); /* flattening stages included */
     net->shift = zo_alloc_zero(ctx, (size_t)net->inputs, sizeof(float));
     net->scale = zo_alloc_zero(ctx, (size_t)net->inputs, sizeof(float));
     if (!net->word || !net->word_class || !net->stage || !net->shift || !net->scale)
@@ -185,16 +392,33 @@ static zo_status fill(zo_net *net, const word *words, int outputs, int64_t most)
     if (!status && most && net->parameters > most)
         status = zo_fail(ctx, ZO_USAGE, "the net spec means more numbers than are there");
     if (status) return status;
-    net->params = zo_alloc_zero(ctx, net->arena, sizeof(float));
+    net->params = zo_alloc_zero(ctx, net->arena + 16, sizeof(float));
+    for (int i = 0; net->params && i < net->stages; i++) {
+        const zo_stage *s = net->stage + i;
+        for (size_t j = 0; j < (s->layer->first_weight != 0 ? s->columns : 0); j++)
+            net->params[s->weight + j] = s->layer->first_weight;
+    }
     return net->params ? ZO_OK : ZO_NO_MEMORY;
 }
 
-zo_status zo_net_parse(zo_context *ctx, const char *spec, int inputs, int outputs, int64_t most,
+zo_status zo_net_input_shape(const zo_context *ctx, const zo_net_def *def, zo_shape *out)
+{
+    bool none = !def->height && !def->width && !def->channels;
+    if (def->inputs < 1 || def->inputs > 1 << 20)
+        return zo_fail(ctx, ZO_USAGE, "a net takes 1 to 1048576 inputs, not %d", def->inputs);
+    *out = none ? (zo_shape){1, 1, def->inputs, 0}
+                : (zo_shape){def->height, def->width, def->channels, 0};
+    if (out->height < 1 || out->width < 1 || out->channels < 1 ||
+        (double)out->height * out->width * out->channels != def->inputs)
+        return zo_fail(ctx, ZO_USAGE, "%d inputs are no image of %d x %d x %d", def->inputs,
+                       out->height, out->width, out->channels);
+    return ZO_OK;
+}
+
+zo_status zo_net_parse(zo_context *ctx, const char *spec, zo_shape in, int outputs, int64_t most,
                        zo_net **out)
 {
     *out = NULL;
-    if (inputs < 1 || inputs > 1 << 20)
-        return zo_fail(ctx, ZO_USAGE, "a net takes 1 to 1048576 inputs, not %d", inputs);
     word *words = NULL;
     int n = 0;
     zo_status status = split_words(ctx, spec, &words, &n);
@@ -202,7 +426,10 @@ zo_status zo_net_parse(zo_context *ctx, const char *spec, int inputs, int output
     zo_net *net = zo_alloc_zero(ctx, 1, sizeof *net);
     if (net) {
         net->ctx = ctx;
-        net->inputs = inputs;
+        net->in = in;
+        net->in.pitch =
+            zo_shape_pixels(&in) == 1 ? zo_round16((size_t)in.channels) : (size_t)in.channels;
+        net->inputs = in.height * in.width * in.channels;
         net->words = n;
         status = fill(net, words, outputs, most);
     } else {

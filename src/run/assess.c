@@ -2,7 +2,8 @@
 
 #include <math.h>
 
-#define TILE 64
+#define TILE                                                                                       \
+    128 /* examples whose sums are added together: fixed, so that no bits depend on threads */
 #define SUMS 3 /* of a tile: losses, right answers, examples that have a loss */
 
 zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net)
@@ -15,17 +16,17 @@ zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *ne
     *a = (zo_assessor){.task = task,
                        .net = net,
                        .loss = task->classes ? &zo_loss_cross_entropy : &zo_loss_squared_error};
-    a->arena_size = 2 * TILE * net->widest;
-    a->image = zo_alloc_zero(ctx, net->image, sizeof(float));
+    a->rows = TILE;
+    while (a->rows > 8 && a->rows * net->widest > 131072) a->rows /= 2;
+    a->arena_size = zo_round16(zo_net_scratch(net, a->rows));
     a->arena = zo_alloc_zero(ctx, a->arena_size * (size_t)zo_context_threads(ctx), sizeof(float));
     a->sums = zo_alloc_zero(ctx, SUMS * (size_t)((most + TILE - 1) / TILE), sizeof(double));
-    return a->image && a->arena && a->sums ? ZO_OK : ZO_NO_MEMORY;
+    return a->arena && a->sums ? ZO_OK : ZO_NO_MEMORY;
 }
 
 void zo_assessor_fini(zo_assessor *a)
 {
     if (!a->net) return;
-    zo_free(a->net->ctx, a->image);
     zo_free(a->net->ctx, a->arena);
     zo_free(a->net->ctx, a->sums);
 }
@@ -36,32 +37,45 @@ typedef struct work {
     const zo_examples *part;
 } work;
 
-static void assess_tile(void *arg, int64_t tile, int worker)
+/* Sums over `m` examples from `first` on, at most as many as the arena is for. */
+static void assess_rows(work *w, size_t first, size_t m, float *scratch, double sums[SUMS])
 {
-    work *w = arg;
     const zo_net *net = w->net;
     const zo_task *task = w->a->task;
-    size_t first = (size_t)tile * TILE, n = (size_t)w->part->n,
-           m = n - first < TILE ? n - first : TILE;
     size_t ld = (size_t)task->stride, ld_y = net->stage[net->stages - 1].ld_out,
            outputs = (size_t)net->outputs;
-    float loss[TILE], *scratch = w->a->arena + (size_t)worker * w->a->arena_size;
-    const float *y = zo_net_tail(net, w->a->image, 0, m, w->part->x + first * ld, ld, scratch);
+    float loss[TILE];
+    zo_tail tail = {.params = net->params,
+                    .m = m,
+                    .in = w->part->x + first * ld,
+                    .ld = ld,
+                    .scratch = scratch,
+                    .most = w->a->rows};
+    const float *y = zo_net_tail(net, &tail);
     const int32_t *label = w->part->label ? w->part->label + first : NULL;
     const float *target = w->part->target ? w->part->target + first * outputs : NULL;
     if (w->a->loss_fn)
         w->a->loss_fn(w->a->loss_user, (int)m, net->outputs, y, (int)ld_y, label, target, loss);
     else
         net->ctx->kernels->loss[w->a->loss->kind](loss, y, ld_y, m, outputs, label, target, outputs);
-    double sum = 0, right = 0, known = 0;
     for (size_t i = 0; i < m; i++) {
-        sum += isfinite(loss[i]) ? loss[i] : 0;
-        known += isfinite(loss[i]);
-        right += label && zo_net_largest(y + i * ld_y, net->outputs) == label[i];
+        sums[0] += isfinite(loss[i]) ? loss[i] : 0;
+        sums[1] += label && zo_net_largest(y + i * ld_y, net->outputs) == label[i];
+        sums[2] += isfinite(loss[i]);
     }
-    w->a->sums[SUMS * tile] = sum;
-    w->a->sums[SUMS * tile + 1] = right;
-    w->a->sums[SUMS * tile + 2] = known;
+}
+
+static void assess_tile(void *arg, int64_t tile, int worker)
+{
+    work *w = arg;
+    size_t first = (size_t)tile * TILE, n = (size_t)w->part->n,
+           last = n - first < TILE ? n : first + TILE;
+    double *sums = w->a->sums + SUMS * tile;
+    for (int i = 0; i < SUMS; i++) sums[i] = 0;
+    for (size_t rows; first < last; first += rows) {
+        rows = last - first < w->a->rows ? last - first : w->a->rows;
+        assess_rows(w, first, rows, w->a->arena + (size_t)worker * w->a->arena_size, sums);
+    }
 }
 
 void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, double *accuracy)
@@ -70,7 +84,6 @@ void zo_assess(zo_assessor *a, const zo_net *net, zo_part part, double *loss, do
     int64_t n = w.part->n, tiles = (n + TILE - 1) / TILE;
     *loss = *accuracy = NAN;
     if (!n) return;
-    zo_net_pack(net, net->params, a->image);
     zo_parallel(net->ctx, tiles, assess_tile, &w);
     double sum = 0, right = 0, known = 0;
     for (int64_t i = 0; i < tiles; i++) {

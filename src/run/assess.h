@@ -15,9 +15,9 @@ typedef struct zo_assessor {
     const zo_loss_class *loss;
     zo_loss_fn loss_fn; /* the user's, instead; or NULL */
     void *loss_user;
-    float *image, *arena;
-    size_t arena_size;
-    double *sums; /* [tiles][3] */
+    float *arena;            /* [workers][arena_size] */
+    size_t arena_size, rows; /* rows that run together */
+    double *sums;            /* [tiles][3] */
 } zo_assessor;
 
 zo_status zo_assessor_init(zo_assessor *a, const zo_task *task, const zo_net *net);

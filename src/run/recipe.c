@@ -68,6 +68,9 @@ static void add_net(json_t *o, const zo_train_def *def, const zo_trainer *t, con
     const zo_net *net = zo_trainer_net(t);
     zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
     zo_json_set(o, "inputs", json_integer(net->inputs), failed);
+    if (zo_shape_pixels(&net->in) > 1)
+        zo_json_set(o, "shape",
+                    json_pack("[i,i,i]", net->in.height, net->in.width, net->in.channels), failed);
     zo_json_set(o, "outputs", json_integer(net->outputs), failed);
     zo_json_set(o, "parameters", json_integer(net->parameters), failed);
     if (init || def->init)
@@ -112,12 +115,20 @@ json_t *zo_recipe_read(const zo_context *ctx, const char *where, const char *tex
     return NULL;
 }
 
-/* A number or text of a recipe as text; "none" where there is none. */
+static long long whole_at(const json_t *array, size_t i)
+{
+    return (long long)json_integer_value(json_array_get(array, i));
+}
+
+/* A number, a text or a shape of a recipe as text; "none" where there is none. */
 static const char *shown(const json_t *o, const char *key, char *room, size_t size)
 {
     const json_t *value = json_object_get(o, key);
     if (json_is_string(value)) return json_string_value(value);
-    if (json_is_integer(value))
+    if (json_is_array(value))
+        snprintf(room, size, "%lldx%lldx%lld", whole_at(value, 0), whole_at(value, 1),
+                 whole_at(value, 2));
+    else if (json_is_integer(value))
         snprintf(room, size, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value))
         snprintf(room, size, "%.12g", json_real_value(value));
@@ -129,7 +140,7 @@ static const char *shown(const json_t *o, const char *key, char *room, size_t si
     return room;
 }
 
-static bool same(const json_t *a, const json_t *b, const char *key)
+bool zo_recipe_same(const json_t *a, const json_t *b, const char *key)
 {
     const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
     return x == y || json_equal(x, y);
@@ -145,7 +156,7 @@ static bool settings_differ(const json_t *began, const json_t *now, char *why, s
     snprintf(why, room, "the settings differ");
     json_object_foreach((json_t *)b, key, value)
     {
-        if (same(a, b, key)) continue;
+        if (zo_recipe_same(a, b, key)) continue;
         snprintf(why, room, "it began with %s=%s, this is %s=%s", key,
                  shown(a, key, one, sizeof one), key, shown(b, key, two, sizeof two));
         break;
@@ -166,6 +177,7 @@ zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, s
         {"trainer", "the trainer ", " began it, this is ", ""},
         {"net", "its net is \"", "\", not \"", "\""},
         {"inputs", "its net takes ", " inputs, not ", ""},
+        {"shape", "its net takes images of ", ", not ", ""},
         {"init", "its first network: ", " when it began, ", " now"},
         {"user_loss", "a loss of the user's own: ", " when it began, ", " now"},
         {"loss_jumps", "loss_jumps: ", " when it began, ", " now"},
@@ -178,19 +190,19 @@ zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, s
     char one[32], two[32];
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *key = parts[i].key;
-        if (same(began, now, key)) continue;
+        if (zo_recipe_same(began, now, key)) continue;
         snprintf(why, room, "%s%s%s%s%s", parts[i].before, shown(began, key, one, sizeof one),
                  parts[i].between, shown(now, key, two, sizeof two), parts[i].after);
         return ZO_CHANGED;
     }
     if (settings_differ(began, now, why, room)) return ZO_CHANGED;
     const char *bits = json_string_value(json_object_get(began, "bits"));
-    if (bits && strcmp(bits, "portable") != 0 && !same(began, now, "kernels")) {
+    if (bits && strcmp(bits, "portable") != 0 && !zo_recipe_same(began, now, "kernels")) {
         snprintf(why, room, "its bits depend on the kernels: %s when it began, %s now",
                  shown(began, "kernels", one, sizeof one), shown(now, "kernels", two, sizeof two));
         return ZO_CHANGED;
     }
-    if (same(began, now, "definition")) return ZO_OK;
+    if (zo_recipe_same(began, now, "definition")) return ZO_OK;
     snprintf(why, room, "the examples are split, labelled or scaled in another way");
     return ZO_CHANGED;
 }
@@ -294,6 +306,12 @@ static zo_status make_net(const making *m, uint64_t seed, zo_net **out)
     zo_net_def n = zo_net_default_def();
     n.spec = spec;
     n.inputs = (int)zo_json_whole(m->recipe, "inputs", 1, 1 << 20);
+    const json_t *shape = json_object_get(m->recipe, "shape");
+    int *side[] = {&n.height, &n.width, &n.channels};
+    for (size_t i = 0; i < 3 && json_is_array(shape); i++) {
+        json_int_t x = json_integer_value(json_array_get(shape, i));
+        *side[i] = x < 0 || x > 1 << 20 ? -1 : (int)x;
+    }
     n.outputs = (int)zo_json_whole(m->recipe, "outputs", 1, 1 << 20);
     n.seed = seed;
     return spec ? zo_net_create(m->ctx, &n, out) : bad(m, "no net");

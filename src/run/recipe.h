@@ -28,6 +28,9 @@ json_t *zo_recipe_settings(const zo_trainer *trainer, bool *failed);
 /* Reads one. `where` is for error texts. NULL: FORMAT or NO_MEMORY is noted. Freed with json_decref(). */
 json_t *zo_recipe_read(const zo_context *ctx, const char *where, const char *text, size_t size);
 
+/* Whether two recipes have the same under a key, or both nothing. */
+bool zo_recipe_same(const json_t *a, const json_t *b, const char *key);
+
 /* Compares the recipe of a run with what would go on with it. CHANGED: why[room] says what differs first, as in "the data have changed". */
 zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, size_t room);
 

@@ -197,8 +197,8 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
     if (!status) {
         now = zo_recipe_read(r->ctx, r->out, text.data, text.size);
         status = now ? zo_recipe_compare(began, now, why, sizeof why) : ZO_NO_MEMORY;
-        fits = json_equal(json_object_get(began, "net"), json_object_get(now, "net")) &&
-               json_equal(json_object_get(began, "inputs"), json_object_get(now, "inputs"));
+        fits = zo_recipe_same(began, now, "net") && zo_recipe_same(began, now, "inputs") &&
+               zo_recipe_same(began, now, "shape");
     }
     if (began) zo_buffer_free(&text);
     json_decref(began);

@@ -52,6 +52,9 @@ static zo_status make_trainer(run *r)
         zo_net_def n = zo_net_default_def();
         n.spec = def->net ? def->net : task->net;
         n.inputs = task->inputs;
+        n.height = task->height;
+        n.width = task->width;
+        n.channels = task->channels;
         n.outputs = task->outputs;
         n.seed = def->seed;
         status = zo_net_create(r->ctx, &n, &net);

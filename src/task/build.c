@@ -340,6 +340,9 @@ zo_status zo_task_split(zo_context *ctx, const char *name, uint64_t seed, double
     task->inputs = raw->inputs;
     task->classes = raw->classes;
     task->outputs = raw->classes ? raw->classes : raw->targets;
+    task->height = raw->height;
+    task->width = raw->width;
+    task->channels = raw->channels;
     task->stride = (raw->inputs + 15) / 16 * 16;
     status = make_face(ctx, name, raw, task);
     if (!status) status = checksum_of(ctx, raw, &task->checksum);

@@ -108,6 +108,7 @@ static const char *content(uint32_t magic)
 typedef struct header {
     char sizes[48]; /* "60000 x 28 x 28" */
     uint64_t n, inputs;
+    uint32_t height, width;
 } header;
 
 static zo_status check_sizes(const source *s, int rank, const uint32_t *size, header *h)
@@ -118,6 +119,8 @@ static zo_status check_sizes(const source *s, int rank, const uint32_t *size, he
         snprintf(h->sizes, sizeof h->sizes, "%u", size[0]);
     h->n = size[0];
     h->inputs = 1;
+    h->height = rank == ZO_IDX_IMAGES ? size[1] : 1;
+    h->width = rank == ZO_IDX_IMAGES ? size[2] : 1;
     bool empty = !h->n;
     for (int i = 1; i < rank; i++) {
         empty = empty || !size[i];
@@ -228,6 +231,8 @@ zo_status zo_idx_parse(const zo_context *ctx, const char *where, const uint8_t *
     }
     out->n = (int64_t)h.n;
     out->inputs = (int)h.inputs;
+    out->height = (int)h.height;
+    out->width = (int)h.width;
     return ZO_OK;
 }
 

@@ -9,9 +9,10 @@
 enum { ZO_IDX_LABELS = 1, ZO_IDX_IMAGES = 3 };
 
 typedef struct zo_idx {
-    int64_t n;     /* images or labels, 1 to 2^31 - 1 */
-    int inputs;    /* bytes of one of them: rows x columns, or 1 */
-    uint8_t *data; /* [n][inputs], zo_alloc'ed, the caller's */
+    int64_t n;         /* images or labels, 1 to 2^31 - 1 */
+    int inputs;        /* bytes of one of them: height x width, or 1 */
+    int height, width; /* of an image; 1, 1 for labels */
+    uint8_t *data;     /* [n][inputs], zo_alloc'ed, the caller's */
 } zo_idx;
 
 /* Reads `size` bytes of a file; `where` is its name in messages. Never allocates more than the

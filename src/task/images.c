@@ -206,13 +206,17 @@ static zo_status load_set(const zo_context *ctx, const image_set *set, const cha
     raw->pixels = train.data;
     if (!status) status = read_part(ctx, set, folder, "t10k", &test, &raw->label_test);
     raw->pixels_test = test.data;
-    if (!status && train.inputs != test.inputs)
-        status = zo_fail(ctx, ZO_FORMAT,
-                         "%s: training images have %d pixels and test images %d: the files do not "
-                         "belong together",
-                         folder, train.inputs, test.inputs);
+    if (!status && (train.height != test.height || train.width != test.width))
+        status =
+            zo_fail(ctx, ZO_FORMAT,
+                    "%s: training images have %d x %d pixels and test images %d x %d: the files do "
+                    "not belong together",
+                    folder, train.height, train.width, test.height, test.width);
     if (status) return status;
     raw->inputs = train.inputs;
+    raw->height = train.height;
+    raw->width = train.width;
+    raw->channels = 1;
     raw->n = train.n;
     raw->n_test = test.n;
     raw->one_scale = true;

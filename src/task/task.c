@@ -226,6 +226,11 @@ static zo_status check_data(const zo_context *ctx, const zo_data_def *d)
 {
     if (d->inputs < 1 || d->inputs > ZO_COLUMNS_MAX)
         return zo_fail(ctx, ZO_USAGE, "inputs=%d: 1 to %d are expected", d->inputs, ZO_COLUMNS_MAX);
+    bool image = d->height || d->width || d->channels;
+    if (image && (d->height < 1 || d->width < 1 || d->channels < 1 ||
+                  (double)d->height * d->width * d->channels != d->inputs))
+        return zo_fail(ctx, ZO_USAGE, "inputs=%d: no image of %d x %d x %d", d->inputs, d->height,
+                       d->width, d->channels);
     if (d->classes < 0 || d->classes == 1 || d->classes > 65536)
         return zo_fail(ctx, ZO_USAGE, "classes=%d: 2 to 65536 are expected, or 0 for regression",
                        d->classes);
@@ -246,6 +251,7 @@ static zo_status check_data(const zo_context *ctx, const zo_data_def *d)
 static zo_raw borrow(const zo_data_def *d)
 {
     zo_raw raw = {.inputs = d->inputs, .classes = d->classes, .n = d->n, .x = (float *)d->x};
+    raw.height = d->height, raw.width = d->width, raw.channels = d->channels;
     raw.targets = d->classes ? 0 : d->targets;
     raw.label = d->classes ? (int32_t *)d->label : NULL;
     raw.target = d->classes ? NULL : (float *)d->target;
@@ -328,6 +334,9 @@ zo_task_info zo_task_describe(const zo_task *task)
     return (zo_task_info){
         .name = task->name,
         .inputs = task->inputs,
+        .height = task->height,
+        .width = task->width,
+        .channels = task->channels,
         .outputs = task->outputs,
         .classes = task->classes,
         .n_train = task->part[ZO_TRAIN].n,

@@ -31,7 +31,8 @@ struct zo_task {
     char *name;
     int inputs, outputs,
         classes; /* classes 0: regression, then outputs = targets; else outputs = classes */
-    int stride;  /* inputs rounded up to 16 */
+    int height, width, channels; /* of an image; 0, 0, 0: no image */
+    int stride;                  /* inputs rounded up to 16 */
     zo_examples part[ZO_PARTS];
     float *shift, *scale; /* [inputs] */
     float *target_shift,
@@ -48,6 +49,7 @@ struct zo_task {
  * half-way. Features are floats (x) or bytes (pixels), never both. */
 typedef struct zo_raw {
     int inputs, classes, targets;
+    int height, width, channels; /* of an image; 0, 0, 0: no image */
     int64_t n; /* examples that training and validation are taken from (and test, if n_test is 0 and test_share > 0) */
     float *x;  /* [n][inputs] */
     uint8_t *pixels;      /* [n][inputs]; the feature is pixel / 255 */
@@ -105,7 +107,7 @@ zo_status zo_task_build(zo_context *ctx, const char *name, uint64_t seed, double
 zo_status zo_task_split(zo_context *ctx, const char *name, uint64_t seed, double validation,
                         bool standardise, zo_raw *raw, zo_task **out);
 
-/* A task of that shape, said to have n training examples but without data, for trainers that take their steps from a journal. */
+/* A task of these sizes, said to have n training examples but without data, for trainers that take their steps from a journal. */
 zo_status zo_task_hollow(zo_context *ctx, int inputs, int outputs, int classes, int64_t n,
                          zo_task **out);
 

@@ -4,13 +4,16 @@
 #include "kernels/avx2/lanes.h"
 
 #define ZO_TILE_ROWS 6
-#define ZO_TILE_LANES 1
+#define ZO_WIDE_ROWS 2
 #define ZO_SPIN_CHAINS 6
 #include "kernels/shared/math.h"
 #include "kernels/shared/elementwise.h"
 #include "kernels/shared/losses.h"
 #include "kernels/shared/noise.h"
+#include "kernels/shared/rows.h"
+#include "kernels/shared/images.h"
 #include "kernels/shared/panels.h"
+#include "kernels/shared/product.h"
 
 static bool available(void)
 {

@@ -17,6 +17,12 @@ typedef v16 m16;
 
 LANES v16 v_set(float a) { return (v16){_mm256_set1_ps(a), _mm256_set1_ps(a)}; }
 LANES v16 v_load(const float *p) { return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+/* Keeps what was loaded in registers, where a compiler would load it again for each use. */
+LANES v16 v_hold(v16 x)
+{
+    __asm__("" : "+x"(x.a), "+x"(x.b));
+    return x;
+}
 LANES void v_store(float *p, v16 x) { _mm256_storeu_ps(p, x.a), _mm256_storeu_ps(p + 8, x.b); }
 LANES v16 v_load_n(const float *p, size_t n)
 {
@@ -54,6 +60,10 @@ LANES v16 v_round(v16 x)
 LANES m16 v_lt(v16 x, v16 y)
 {
     return (v16){_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), _mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ)};
+}
+LANES m16 v_nan(v16 x)
+{
+    return (v16){_mm256_cmp_ps(x.a, x.a, _CMP_UNORD_Q), _mm256_cmp_ps(x.b, x.b, _CMP_UNORD_Q)};
 }
 LANES v16 v_select(m16 m, v16 yes, v16 no)
 {

@@ -15,6 +15,12 @@ LANES m16 first(size_t n) { return (m16)((1u << n) - 1); }
 
 LANES v16 v_set(float a) { return _mm512_set1_ps(a); }
 LANES v16 v_load(const float *p) { return _mm512_loadu_ps(p); }
+/* Keeps what was loaded in a register, where a compiler would load it again for each use. */
+LANES v16 v_hold(v16 x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
 LANES void v_store(float *p, v16 x) { _mm512_storeu_ps(p, x); }
 LANES v16 v_load_n(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
 LANES void v_store_n(float *p, v16 x, size_t n) { _mm512_mask_storeu_ps(p, first(n), x); }
@@ -32,6 +38,7 @@ LANES v16 v_round(v16 x)
     return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 LANES m16 v_lt(v16 x, v16 y) { return _mm512_cmp_ps_mask(x, y, _CMP_LT_OQ); }
+LANES m16 v_nan(v16 x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
 LANES v16 v_select(m16 m, v16 yes, v16 no) { return _mm512_mask_blend_ps(m, no, yes); }
 LANES v16 v_signed(float x, uint16_t bits)
 {

@@ -7,33 +7,50 @@
 #include "kernels/shared/elementwise.h"
 #include "kernels/shared/losses.h"
 #include "kernels/shared/noise.h"
+#include "kernels/shared/rows.h"
+#include "kernels/shared/images.h"
 #include "kernels/shared/panels.h"
 
 static bool available(void) { return true; }
 
 /* One chain of fused multiply-adds per element, in the order of k. */
-static void product(float *c, size_t ldc, const float *a, size_t a_row, size_t a_k,
-                    const float *packed, size_t m, size_t n, size_t k, const zo_epilogue *e)
+static v16 chain(const zo_operand *a, const float *row, const float *panel, size_t width)
 {
-    float *out = e->pre ? e->pre : c;
-    size_t ld = e->pre ? e->ld_pre : ldc;
-    for (size_t column = 0; column < n; column += ZO_PANEL) {
-        size_t width = panel_width(column, n);
-        for (size_t i = 0; i < m; i++) {
-            for (size_t j = 0; j < width; j += 16) {
-                v16 sum = v_set(0);
-                for (size_t l = 0; l < k; l++)
-                    sum = v_fma(v_set(a[i * a_row + l * a_k]), v_load(packed + l * width + j), sum);
-                float *at = out + i * ld + column + j;
-                v_store(at, finish(sum, e, at, i, column + j));
-            }
-        }
-        packed += k * width;
+    v16 sum = v_set(0);
+    for (size_t s = 0; s < a->runs; s++) {
+        const float *run = row + (a->start ? a->start[s] : 0);
+        for (size_t t = 0; t < a->run; t++, panel += width)
+            sum = v_fma(v_set(run[t * a->step]), v_load(panel), sum);
+    }
+    return sum;
+}
+
+/* Row i of image g. */
+static void product_row(float *c, float *out, const zo_operand *a, const float *row, size_t i,
+                        size_t g, const float *packed, size_t n, const zo_epilogue *e)
+{
+    size_t k = a->runs * a->run;
+    for (size_t j = 0; j < n; j += 16) {
+        size_t column = j / ZO_PANEL * ZO_PANEL, width = panel_width(column, n);
+        v16 sum = chain(a, row, packed + column * k + j % ZO_PANEL, width);
+        v_store(out + j, finish(sum, e, out + j, i, g, j));
     }
     if (e->activate)
-        e->activate(c, ldc, out, ld, m, n);
-    else if (out != c) {
-        for (size_t i = 0; i < m; i++) memcpy(c + i * ldc, out + i * ld, zo_round16(n) * sizeof *c);
+        e->activate(c, 0, out, 0, 1, n, e->number);
+    else if (out != c)
+        memcpy(c, out, zo_round16(n) * sizeof *c);
+}
+
+static void product(float *c, size_t ldc, size_t c_image, const zo_operand *a, const float *packed,
+                    size_t n, const zo_epilogue *e)
+{
+    float *out = e->pre ? e->pre : c;
+    for (size_t g = 0; g < a->images; g++) {
+        for (size_t i = 0; i < a->lines * a->rows; i++) {
+            size_t at = g * c_image + i * ldc, y = i / a->rows, r = i % a->rows;
+            product_row(c + at, out + at, a, a->a + g * a->image + y * a->line + r * a->row,
+                        g * a->lines * a->rows + i, g, packed, n, e);
+        }
     }
 }
 

@@ -94,6 +94,12 @@ LANES m16 v_lt(v16 a, v16 b)
     EACH_LANE r.x[i] = a.x[i] < b.x[i] ? UINT32_MAX : 0;
     return r;
 }
+LANES m16 v_nan(v16 a)
+{
+    m16 r;
+    EACH_LANE r.x[i] = isnan(a.x[i]) ? UINT32_MAX : 0;
+    return r;
+}
 LANES v16 v_select(m16 m, v16 yes, v16 no)
 {
     EACH_LANE no.x[i] = m.x[i] ? yes.x[i] : no.x[i];

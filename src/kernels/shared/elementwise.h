@@ -2,6 +2,8 @@
 #ifndef ZO_KERNELS_ELEMENTWISE_H
 #define ZO_KERNELS_ELEMENTWISE_H
 
+#include <math.h>
+
 LANES v16 relu_f(v16 z) { return v_max(v_set(0), z); }
 LANES v16 relu_d(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
 LANES v16 leaky_relu_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_mul(z, v_set(0.01f)), z); }
@@ -27,10 +29,18 @@ LANES v16 gelu_d(v16 z)
 LANES v16 step_f(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
 LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)); }
 
+/* The straight-through rules. One beyond the float after 1 is beyond 1; comparisons with a NaN give 0. */
+LANES v16 within_one(v16 z) { return v_select(v_lt(z, v_set(0x1.000002p0f)), v_set(1), v_set(0)); }
+LANES v16 step_d(v16 z) { return within_one(v_abs(z)); } /* Hubara et al. 2016, eq. 4 */
+LANES v16 sign_d(v16 z) { return within_one(v_abs(z)); }
+LANES v16 quant_d(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(0), within_one(z)); }
+LANES v16 wta_d(v16 z) { return (void)z, v_set(1); }
+
 #define ACTIVATE(ID, name)                                                                         \
     static void name##_activate(float *h, size_t ldh, const float *z, size_t ldz, size_t m,        \
-                                size_t n)                                                          \
+                                size_t n, int number)                                              \
     {                                                                                              \
+        (void)number;                                                                              \
         for (size_t i = 0; i < m; i++) {                                                           \
             for (size_t j = 0; j < n; j += 16)                                                     \
                 v_store(h + i * ldh + j, name##_f(v_load(z + i * ldz + j)));                       \
@@ -46,10 +56,47 @@ LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)
             }                                                                                      \
         }                                                                                          \
     }
-ZO_ACTIVATION_MAP(ACTIVATE)
-ZO_SMOOTH_MAP(SLOPE)
+ZO_SMOOTH_MAP(ACTIVATE)
+ZO_JUMPING_MAP(ACTIVATE)
+ZO_ACTIVATION_MAP(SLOPE)
 #undef ACTIVATE
 #undef SLOPE
+
+/* number bits of the part of z between 0 and 1 (DoReFa-Net, Zhou et al. 2016, eq. 5), halves to even; a NaN stays. */
+static void quant_activate(float *h, size_t ldh, const float *z, size_t ldz, size_t m, size_t n,
+                           int number)
+{
+    v16 levels = v_set((float)((1 << number) - 1)), zero = v_set(0), one = v_set(1);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j += 16) {
+            v16 x = v_min(one, v_max(zero, v_load(z + i * ldz + j)));
+            v_store(h + i * ldh + j, v_div(v_round(v_mul(x, levels)), levels));
+        }
+    }
+}
+
+/* One group of n: 1 for the first of its largest, 0 for the others; all NaN where one is, so that divergence is not hidden. */
+static void wta_group(float *h, const float *z, size_t n)
+{
+    size_t winner = 0;
+    bool lost = false;
+    for (size_t j = 0; j < n; j++) {
+        lost |= z[j] != z[j];
+        if (z[j] > z[winner]) winner = j;
+    }
+    for (size_t j = 0; j < n; j++) h[j] = lost ? NAN : (float)(j == winner);
+}
+
+/* Local winner-take-all (Srivastava et al. 2013) in groups of `number` real columns; the winner gives 1, not its value. */
+static void wta_activate(float *h, size_t ldh, const float *z, size_t ldz, size_t m, size_t n,
+                         int number)
+{
+    size_t group = (size_t)number;
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j += group)
+            wta_group(h + i * ldh + j, z + i * ldz + j, n - j < group ? n - j : group);
+    }
+}
 
 /* lanes at i: all sixteen, or those that are left */
 LANES size_t lanes_at(size_t i, size_t n) { return n - i < 16 ? n - i : 16; }
@@ -60,6 +107,14 @@ LANES void give(float *p, v16 x, size_t k)
         v_store(p, x);
     else
         v_store_n(p, x, k);
+}
+
+static void standardise(float *out, const float *x, size_t n, const float *shift, const float *scale)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        give(out + i, v_mul(v_sub(take(x + i, k), take(shift + i, k)), take(scale + i, k)), k);
+    }
 }
 
 static void sgd(float *p, const float *g, size_t n, float rate)
@@ -101,6 +156,18 @@ static void add_signs(float *sum, const uint16_t *signs, size_t n, float weight)
     for (size_t i = 0; i < n; i += 16) {
         size_t k = lanes_at(i, n);
         give(sum + i, v_add(take(sum + i, k), v_signed(weight, signs[i / 16])), k);
+    }
+}
+
+static void add_draws(float *sum, const uint16_t *signs, size_t ld, size_t draws, size_t n,
+                      const float *weight)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        size_t k = lanes_at(i, n);
+        v16 x = take(sum + i, k);
+        for (size_t d = 0; d < draws; d++)
+            x = v_add(x, v_signed(weight[d], signs[d * ld + i / 16]));
+        give(sum + i, x, k);
     }
 }
 

@@ -4,23 +4,34 @@ const zo_kernels SET = {
     .available = available,
     .pack = pack,
     .pack_transposed = pack_transposed,
+    .repack = repack,
     .product = product,
     .column_update = column_update,
+    .disturb = disturb,
+    .project = project,
+    .add_noise = add_noise,
+    .add = add,
+    .scale = scale,
+    .normalise = normalise,
+    .pool = pool,
+    .depthwise = depthwise,
     .activation =
         {
-#define WITH_SLOPE(ID, name) [ZO_##ID] = {name##_activate, name##_slope},
-#define WITHOUT_SLOPE(ID, name) [ZO_##ID] = {name##_activate, NULL},
-            ZO_SMOOTH_MAP(WITH_SLOPE) ZO_JUMPING_MAP(WITHOUT_SLOPE)
-#undef WITH_SLOPE
-#undef WITHOUT_SLOPE
+#define SMOOTH(ID, name) [ZO_##ID] = {name##_activate, name##_slope, true},
+#define STRAIGHT(ID, name) [ZO_##ID] = {name##_activate, name##_slope, false},
+            ZO_SMOOTH_MAP(SMOOTH) ZO_JUMPING_MAP(STRAIGHT) ZO_NUMBERED_MAP(STRAIGHT)
+#undef SMOOTH
+#undef STRAIGHT
         },
     .loss =
         {[ZO_CROSS_ENTROPY] = cross_entropy, [ZO_SQUARED_ERROR] = squared_error, [ZO_ZERO_ONE] = zero_one},
     .loss_slope = {[ZO_CROSS_ENTROPY] = cross_entropy_slope, [ZO_SQUARED_ERROR] = squared_error_slope},
+    .standardise = standardise,
     .sgd = sgd,
     .momentum = momentum,
     .adam = adam,
     .add_signs = add_signs,
+    .add_draws = add_draws,
     .add_scaled = add_scaled,
     .blocks = blocks,
     .normal = normal,

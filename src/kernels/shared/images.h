@@ -1,0 +1,154 @@
+/* Windows that move over one image, channels last: pooling and depthwise convolution. */
+#ifndef ZO_KERNELS_IMAGES_H
+#define ZO_KERNELS_IMAGES_H
+
+/* Along one side of the image, terms first .. last - 1 of a window lie inside. */
+typedef struct span {
+    size_t first, last;
+} span;
+
+/* The window's first term lies at `at` - `outside` in an image of `length`. */
+LANES span inside(size_t at, size_t outside, size_t size, size_t dilation, size_t length)
+{
+    span s = {at < outside ? (outside - at + dilation - 1) / dilation : 0, size};
+    size_t end = length + outside;
+    if (at + (size - 1) * dilation >= end) s.last = at < end ? (end - at - 1) / dilation + 1 : 0;
+    if (s.first > s.last) s.first = s.last;
+    return s;
+}
+
+/* The part of a window that lies in the image. */
+typedef struct view {
+    const float *in;      /* its first term */
+    size_t term;          /* which one of the window's that is */
+    size_t rows, columns; /* terms */
+    size_t row, column;   /* floats from one to the next */
+} view;
+
+LANES view view_at(const float *in, const zo_window *w, span rows, span columns, size_t y, size_t x)
+{
+    view v = {.rows = rows.last - rows.first,
+              .columns = columns.last - columns.first,
+              .row = w->dilation * w->in_width * w->pitch,
+              .column = w->dilation * w->pitch,
+              .term = rows.first * w->width + columns.first};
+    size_t top = y * w->stride + rows.first * w->dilation - w->top,
+           left = x * w->stride + columns.first * w->dilation - w->left;
+    v.in = v.rows > 0 && v.columns > 0 ? in + (top * w->in_width + left) * w->pitch : in;
+    return v;
+}
+
+LANES span rows_at(const zo_window *w, size_t y)
+{
+    return inside(y * w->stride, w->top, w->height, w->dilation, w->in_height);
+}
+
+LANES span columns_at(const zo_window *w, size_t x)
+{
+    return inside(x * w->stride, w->left, w->width, w->dilation, w->in_width);
+}
+
+/* Channels that may be read from channel j on: all lanes where pixels are padded, else those that there are. */
+LANES size_t readable(const zo_window *w, size_t j)
+{
+    return w->pitch >= zo_round16(w->channels) ? 16 : lanes_at(j, w->channels);
+}
+
+/* The first of the largest; but a NaN wins, so that divergence is not hidden. */
+LANES v16 larger(v16 best, v16 x)
+{
+    return v_select(v_lt(best, x), x, v_select(v_nan(x), x, best));
+}
+
+LANES v16 pool_view(const view *v, size_t j, size_t left, bool largest)
+{
+    const float *in = v->in + j;
+    v16 result = largest && v->rows > 0 && v->columns > 0 ? take(in, left) : v_set(0);
+    for (size_t r = 0; r < v->rows; r++, in += v->row) {
+        for (size_t c = 0; c < v->columns; c++) {
+            v16 x = take(in + c * v->column, left);
+            result = largest ? larger(result, x) : v_add(result, x);
+        }
+    }
+    return result;
+}
+
+static void pool(float *out, const float *in, const zo_window *w, bool largest)
+{
+    size_t ld = zo_round16(w->channels);
+    for (size_t y = 0; y < w->out_height; y++) {
+        span rows = rows_at(w, y);
+        for (size_t x = 0; x < w->out_width; x++, out += ld) {
+            view v = view_at(in, w, rows, columns_at(w, x), y, x);
+            size_t count = v.rows * v.columns;
+            for (size_t j = 0; j < w->channels; j += 16) {
+                v16 sum = pool_view(&v, j, readable(w, j), largest);
+                v_store(out + j, largest || !count ? sum : v_div(sum, v_set((float)count)));
+            }
+        }
+    }
+}
+
+/* Sixteen channels of `pixels` outputs whose windows lie the same way, `next` floats apart. They hide each other's latency. */
+#define EACH_PIXEL(X) X(0) X(1) X(2) X(3)
+enum { MOST_PIXELS = 4 };
+LANES void depthwise_views(float *out, const view *v, size_t next, const float *weight,
+                           size_t width, size_t ld, v16 bias, size_t left, const size_t pixels)
+{
+#define BEGIN(p) v16 sum##p = v_set(0);
+#define TERM(p)                                                                                    \
+    if (p < pixels) sum##p = v_fma(take(in + p * next, left), x, sum##p);
+#define END(p)                                                                                     \
+    if (p < pixels) v_store(out + p * ld, v_add(sum##p, bias));
+    EACH_PIXEL(BEGIN)
+    for (size_t r = 0; r < v->rows; r++) {
+        const float *in = v->in + r * v->row, *at = weight + (v->term + r * width) * ld;
+        for (size_t c = 0; c < v->columns; c++, in += v->column, at += ld) {
+            v16 x = v_load(at);
+            EACH_PIXEL(TERM)
+        }
+    }
+    EACH_PIXEL(END)
+#undef BEGIN
+#undef TERM
+#undef END
+}
+
+LANES void depthwise_channels(float *out, const view *v, const float *weight, const float *bias,
+                              const zo_window *w, const size_t pixels)
+{
+    size_t ld = zo_round16(w->channels), next = w->stride * w->pitch;
+    for (size_t j = 0; j < w->channels; j += 16) {
+        view part = *v;
+        part.in += j;
+        v16 b = bias ? v_load(bias + j) : v_set(-0.0f); /* x + -0 is x */
+        size_t left = readable(w, j);
+        if (left == 16)
+            depthwise_views(out + j, &part, next, weight + j, w->width, ld, b, 16, pixels);
+        else
+            depthwise_views(out + j, &part, next, weight + j, w->width, ld, b, left, pixels);
+    }
+}
+
+static void depthwise(float *out, const float *in, const float *weight, const float *bias,
+                      const zo_window *w)
+{
+    size_t ld = zo_round16(w->channels);
+    for (size_t y = 0; y < w->out_height; y++) {
+        span rows = rows_at(w, y);
+        for (size_t x = 0; x < w->out_width;) {
+            view v = view_at(in, w, rows, columns_at(w, x), y, x);
+            size_t last = x + MOST_PIXELS - 1;
+            bool whole = v.columns == w->width && last < w->out_width &&
+                         columns_at(w, last).last == w->width;
+            if (whole)
+                depthwise_channels(out, &v, weight, bias, w, MOST_PIXELS);
+            else
+                depthwise_channels(out, &v, weight, bias, w, 1);
+            x += whole ? MOST_PIXELS : 1;
+            out += (whole ? MOST_PIXELS : 1) * ld;
+        }
+    }
+}
+#undef EACH_PIXEL
+#endif

@@ -1,0 +1,71 @@
+/* Moved passes: losses of a batch's examples after moves in one stage, run on from the cached activations of a trace. Rows wait until there
+ * are enough for the products. One zo_moves for each thread.
+ */
+#ifndef ZO_LEARN_MOVES_H
+#define ZO_LEARN_MOVES_H
+
+#include "learn/noise.h"
+#include "learn/trace.h"
+
+#define ZO_MOVES_ROWS 112 /* most rows that run on together: full blocks for every kernel */
+#define ZO_MOVES_DRAWS 16 /* draws whose noise is made together */
+
+typedef struct zo_moves {
+    const zo_trace *trace;
+    zo_noise_kind noise;
+    size_t rows; /* that run on together: fewer of large activations, so that they stay in the near caches */
+    double cost; /* multiply-adds done since it was set to 0 */
+
+    size_t n; /* rows that wait */
+    zo_move move[ZO_MOVES_ROWS];
+    int32_t example[ZO_MOVES_ROWS], label[ZO_MOVES_ROWS];
+    double *to[ZO_MOVES_ROWS]; /* where each row's loss goes */
+    float loss[ZO_MOVES_ROWS];
+    float *scratch;  /* of a pass, see zo_net_scratch() */
+    float *target;   /* [ZO_MOVES_ROWS][outputs] */
+    float *row;      /* [widest] */
+    float *weights;  /* moved weights and bias of a stage */
+    uint16_t *signs; /* [ZO_MOVES_DRAWS] draws, each of whole blocks; or, for normal numbers: */
+    float *normal;
+} zo_moves;
+
+/* What is moved: stage `stage` for rows [first, first + m) of the batch, m <= ZO_ITEM, by the worker that made their clean passes. */
+typedef struct zo_place {
+    int stage, worker;
+    size_t first, m;
+    bool weights;  /* its weights and bias are moved, not its outputs */
+    size_t floats; /* of a draw, pads included: zo_moves_floats() */
+} zo_place;
+
+/* Floats of a draw of stage i. */
+size_t zo_moves_floats(const zo_net *net, int i, bool weights);
+
+/* Blocks of the noise stream that n draws of that many floats take. */
+double zo_moves_blocks(zo_noise_kind noise, size_t floats, size_t n);
+
+/* Multiply-adds of one moved output of stage i run on; and of one draw. */
+double zo_moves_output_cost(const zo_net *net, int i);
+double zo_moves_draw_cost(const zo_net *net, int i, bool weights);
+
+/* Sizes everything for draws of at most `most` floats, of which moved weights take `weights`. Errors: NO_MEMORY; fini is due all the same. */
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
+                        size_t weights);
+void zo_moves_fini(zo_moves *m);
+
+/* A complete set: every output moved by `move`. The loss of output j of row r goes to to[r * outputs + j]; where the activations do not
+ * change it is left alone. */
+void zo_moves_complete(zo_moves *m, const zo_place *at, float move, double *to);
+
+/* Moves along `n` draws from draw k on, of every row: the loss of draw k + d of row r goes to plus[r * n + d], and that of its opposite to
+ * minus[r * n + d] unless minus is NULL. */
+void zo_moves_draw(zo_moves *m, const zo_place *at, size_t k, size_t n, float sigma, double *plus,
+                   double *minus);
+
+/* sum[floats] += weight[d] * draw k + d of row r, d < n. */
+void zo_moves_add(zo_moves *m, const zo_place *at, size_t r, size_t k, size_t n,
+                  const double *weight, float *sum);
+
+/* Where output j of a stage lies among the floats of an example. */
+size_t zo_moves_output(const zo_stage *s, size_t j);
+
+#endif

@@ -1,0 +1,71 @@
+/* flatten: the numbers of an image as one row; it copies only where pixels have pads. spread, its opposite, has no word: it stands between
+ * a network's inputs and a layer that takes pixels with pads. */
+#include <string.h>
+
+#include "nn/layer.h"
+
+static const char *shape_flat(zo_stage *s, const zo_word *w)
+{
+    (void)w;
+    s->out = (zo_shape){1, 1, s->inputs, zo_round16((size_t)s->inputs)};
+    return NULL;
+}
+
+static const char *shape_spread(zo_stage *s, const zo_word *w)
+{
+    (void)w;
+    s->out = s->in;
+    s->out.pitch = zo_round16((size_t)s->in.channels);
+    return NULL;
+}
+
+/* Pixels of c numbers from rows of `from` floats to rows of `to` floats. */
+static void copy(float *out, size_t to, const float *in, size_t from, size_t pixels, size_t c,
+                 bool add)
+{
+    for (size_t p = 0; p < pixels; p++) {
+        for (size_t j = 0; j < c; j++)
+            out[p * to + j] = add ? out[p * to + j] + in[p * from + j] : in[p * from + j];
+    }
+}
+
+/* Floats between pixels; one pixel among many is c numbers of a row. */
+static size_t pitch_of(const zo_stage *s, const zo_shape *shape)
+{
+    return zo_shape_pixels(shape) == 1 ? (size_t)s->in.channels : shape->pitch;
+}
+
+static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room, const float *weight,
+                    const float *bias, size_t column, size_t n, const zo_rows *r)
+{
+    (void)k, (void)room, (void)weight, (void)bias, (void)column, (void)n;
+    for (size_t i = 0; i < r->m; i++)
+        copy(r->z + i * s->ld_out, pitch_of(s, &s->out), r->in + i * r->ld, pitch_of(s, &s->in),
+             zo_shape_pixels(&s->in), (size_t)s->in.channels, false);
+}
+
+static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
+                     const float *weight, const float *repacked, size_t m, const float *in,
+                     size_t ld, const float *e, float *in_e, bool add)
+{
+    (void)k, (void)room, (void)weight, (void)repacked, (void)in, (void)ld;
+    for (size_t i = 0; i < m; i++)
+        copy(in_e + i * s->ld_in, pitch_of(s, &s->in), e + i * s->ld_out, pitch_of(s, &s->out),
+             zo_shape_pixels(&s->in), (size_t)s->in.channels, add);
+}
+
+const zo_layer_class zo_layer_flatten = {
+    .info = {"flatten", "the numbers of an image as one row: lines, pixels, channels", "",
+             ZO_USES_NOTHING, zo_no_params},
+    .gives = "inputs",
+    .shape = shape_flat,
+    .forward = forward,
+    .backward = backward,
+};
+
+const zo_layer_class zo_layer_spread = {
+    .info = {"spread", "pixels with pads", "", ZO_USES_NOTHING, zo_no_params},
+    .shape = shape_spread,
+    .forward = forward,
+    .backward = backward,
+};

@@ -1,0 +1,325 @@
+/* Random draws of node perturbation, of a stage's outputs or of its weights: against brute force with the same noise in double precision, and
+ * against the cosines and lengths that theory predicts. (Complete sets: test_nodes.c.)
+ */
+#include "images_training.h"
+
+#include "learn/batches.h"
+#include "learn/noise.h"
+
+static zo_context *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    ctx = make_context(2, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    zo_context_destroy(ctx);
+    return 0;
+}
+
+/* ---- the same noise ---- */
+
+enum { DRAWS = 19, SEED = 5 }; /* more than are made together */
+
+/* How a stage is moved. */
+typedef struct way {
+    bool weights, gaussian;
+    int sides;
+    double sigma;
+} way;
+
+/* Noise of all draws for a row of the batch, as the stream has it: [DRAWS][floats], pads included. */
+static float *noise_of(const images_scene *s, int stage, int row, const way *w,
+                       size_t floats_of_draw)
+{
+    zo_stream stream = zo_stream_at(SEED, ZO_FOR_NOISE, 0, (uint32_t)(row * s->net->stages + stage));
+    size_t blocks = w->gaussian ? floats_of_draw / 4 : (floats_of_draw / 16 + 7) / 8;
+    float *noise = floats(DRAWS * floats_of_draw), *normal = floats(DRAWS * 4 * blocks);
+    uint16_t *signs = calloc(DRAWS * 8 * blocks, sizeof *signs);
+    if (w->gaussian)
+        zo_noise_normal(kernel_set(0), &stream, 0, DRAWS * 4 * blocks, normal);
+    else
+        zo_noise_signs(kernel_set(0), &stream, 0, DRAWS * 8 * blocks, signs);
+    for (size_t d = 0; d < DRAWS; d++) {
+        for (size_t f = 0; f < floats_of_draw; f++) {
+            bool minus = signs[d * 8 * blocks + f / 16] >> f % 16 & 1;
+            noise[d * floats_of_draw + f] = w->gaussian ? normal[d * 4 * blocks + f]
+                                            : minus     ? -1
+                                                        : 1;
+        }
+    }
+    free(normal), free(signs);
+    return noise;
+}
+
+/* A draw without pads: of the outputs in their order, or of weights and biases in theirs. */
+static void take_draw(const zo_stage *st, const way *w, const float *from, double *to)
+{
+    if (!w->weights) {
+        size_t c = (size_t)st->out.channels;
+        for (size_t j = 0; j < (size_t)st->outputs; j++)
+            to[j] = (double)from[j / c * st->out.pitch + j % c];
+        return;
+    }
+    size_t n = st->rows * st->columns;
+    for (size_t i = 0; i < n; i++)
+        to[i] = (double)from[zo_stage_at(st, i / st->columns, i % st->columns)];
+    for (size_t j = 0; j < st->columns && st->has_bias; j++)
+        to[n + j] = (double)from[st->weight_floats + j];
+}
+
+/* The loss of example b after a move along a draw. */
+static double moved_loss(const images_scene *s, int i, int b, const way *w, const double *draw,
+                         double by)
+{
+    stage64 *of = s->oracle->stage + i;
+    double loss, *noise = calloc((size_t)count64(of->out), sizeof *noise);
+    for (int j = 0; !w->weights && j < count64(of->out); j++) noise[j] = by * draw[j];
+    for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) += by * draw[j];
+    loss = example_loss(s, b, w->weights ? still : (moves64){i, 0, 0, noise});
+    for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) -= by * draw[j];
+    free(noise);
+    return loss;
+}
+
+/* jacobian[outputs][parameters] of a stage at the inputs of example b: outputs are a sum over parameters. malloc'ed. */
+static double *jacobian64(const images_scene *s, int i, int b)
+{
+    stage64 *of = s->oracle->stage + i;
+    int n = parameters64(of), m = count64(of->out);
+    double *jacobian = calloc((size_t)(m * n), sizeof *jacobian),
+           *kept = calloc((size_t)n, sizeof *kept);
+    run64(s->oracle, example_at(s, b), still);
+    for (int j = 0; j < n; j++) kept[j] = *parameter64(of, j), *parameter64(of, j) = 0;
+    for (int j = 0; j < n; j++) {
+        *parameter64(of, j) = 1;
+        layer_forward64(s->oracle, i, s->oracle->z);
+        for (int r = 0; r < m; r++) jacobian[r * n + j] = s->oracle->z[r];
+        *parameter64(of, j) = 0;
+    }
+    for (int j = 0; j < n; j++) *parameter64(of, j) = kept[j];
+    free(kept);
+    return jacobian;
+}
+
+/* The direction that these draws give, all examples of the batch in their order. malloc'ed. */
+static double *brute_force(const images_scene *s, int i, const way *w, const int32_t *example)
+{
+    const zo_stage *st = s->net->stage + place64(s->oracle, i, s->net);
+    size_t floats_of_draw = w->weights ? st->weight_floats + st->bias_floats : st->ld_out;
+    int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out),
+        numbers = w->weights ? n : m;
+    double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw);
+    for (int row = 0; row < s->examples; row++) {
+        int b = example[row];
+        float *noise = noise_of(s, (int)(st - s->net->stage), row, w, floats_of_draw);
+        double *e = calloc((size_t)numbers, sizeof *e), clean = example_loss(s, b, still);
+        for (size_t d = 0; d < DRAWS; d++) {
+            take_draw(st, w, noise + d * floats_of_draw, draw);
+            double plus = moved_loss(s, i, b, w, draw, w->sigma),
+                   minus = w->sides == 1 ? clean : moved_loss(s, i, b, w, draw, -w->sigma);
+            for (int j = 0; j < numbers; j++)
+                e[j] += (plus - minus) * draw[j] / (w->sides * w->sigma * DRAWS * s->examples);
+        }
+        double *jacobian = w->weights ? NULL : jacobian64(s, i, b);
+        for (int j = 0; j < n; j++) {
+            for (int r = 0; jacobian && r < m; r++) g[j] += jacobian[r * n + j] * e[r];
+            if (!jacobian) g[j] += e[j];
+        }
+        free(jacobian), free(e), free(noise);
+    }
+    free(draw);
+    return g;
+}
+
+static void check_noise(const char *spec, size64 in, const way *w)
+{
+    images_scene s = set_images(ctx, 8, spec, in, 3, 3, "cross-entropy");
+    char sigma[3][40], draws[16];
+    snprintf(sigma[0], 40, "sigma=%g", w->sigma);
+    snprintf(sigma[1], 40, "sigma_weights=%g", w->sigma);
+    snprintf(draws, sizeof draws, "draws=%d", DRAWS);
+    float *arena = direction_of(ctx, s.task, s.net, "nodes:sgd", SEED,
+                                SETTINGS(COMMON, "set=random", draws, sigma[0], sigma[1],
+                                         w->weights ? "place=weights" : "place=outputs",
+                                         w->gaussian ? "noise=gaussian" : "noise=rademacher",
+                                         w->sides == 1 ? "sides=one" : "sides=two"),
+                                NULL);
+    zo_batches batches = {0};
+    assert_int_equal(zo_batches_init(&batches, ctx, SEED, s.examples, s.examples), ZO_OK);
+    const int32_t *example = zo_batches_at(&batches, 0);
+    int32_t turned[64]; /* a twin: the noise of other examples */
+    for (int row = 0; row < s.examples; row++) turned[row] = example[(row + 1) % s.examples];
+    for (int i = 0; i < s.oracle->stages; i++) {
+        int n = parameters64(s.oracle->stage + i);
+        if (!n) continue;
+        double *got = step_of(&s, arena, i), *want = brute_force(&s, i, w, example),
+               apart = apart64(got, want, n);
+        if (!(apart < 1e-4))
+            fail_msg("%s, %s, %s, %d-sided, stage %d: %g apart", spec,
+                     w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs",
+                     w->sides, i, apart);
+        free(want);
+        want = brute_force(&s, i, w, turned);
+        assert_true(apart64(got, want, n) > 0.05);
+        free(got), free(want);
+    }
+    check_pads(s.net, arena);
+    zo_batches_fini(&batches);
+    free(arena);
+    clear_images(&s);
+}
+
+static const struct {
+    const char *spec;
+    size64 in;
+} nets[] = {
+    {"conv3x4,same tanh conv2x17,stride2 gelu dense3", {4, 4, 2}},
+    {"conv2x5,nobias relu pool2 dwconv2,same tanh norm dense3", {5, 5, 2}},
+    {"{ conv3x2,same tanh { scale tanh }+ norm,nobias }+ conv1x33 global-mean dense3", {3, 4, 2}},
+    {"dense9 tanh { dense9 gelu dense9 }+ meanpool1 dense3", {1, 1, 5}},
+    {"dense40 tanh dense9 relu dense3", {1, 1, 20}},
+};
+
+static void draws_agree_with_brute_force(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        for (int k = 0; k < 8; k++) {
+            way w = {k & 1, k >> 1 & 1, 1 + (k >> 2), 0.25};
+            check_noise(nets[i].spec, nets[i].in, &w);
+        }
+    }
+}
+
+/* ---- theory ---- */
+
+static double squared(const double *x, int n)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += x[i] * x[i];
+    return sum;
+}
+
+/* What one draw adds to the expected square of the estimate, over that of an example's direction g = J^T e. In the weights: (d - 1) |g|^2 for
+ * d numbers. In the outputs, with A = J J^T: |e|^2 tr A + |g|^2 - 2 sum of e_i^2 A_ii. Normal numbers: (d + 1) |g|^2, |e|^2 tr A + |g|^2. */
+static double variance_of(const images_scene *s, int i, int b, const way *w, const double *g)
+{
+    int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out);
+    double gg = squared(g, n), *e, *jacobian, all = 0, own = 0;
+    if (w->weights) return (w->gaussian ? n + 1 : n - 1) * gg;
+    e = calloc((size_t)m, sizeof *e);
+    for (int j = 0; j < m; j++)
+        e[j] = (example_loss(s, b, (moves64){i, j, SMALL, NULL}) -
+                example_loss(s, b, (moves64){i, j, -SMALL, NULL})) /
+               (2 * SMALL);
+    jacobian = jacobian64(s, i, b);
+    for (int j = 0; j < m; j++) {
+        double a = squared(jacobian + j * n, n);
+        all += a, own += e[j] * e[j] * a;
+    }
+    double variance = squared(e, m) * all + gg - (w->gaussian ? 0 : 2 * own);
+    free(e), free(jacobian);
+    return variance;
+}
+
+/* What SEEDS estimates of a stage's direction are like. */
+typedef struct likeness {
+    double cosine; /* mean square of it */
+    double part;   /* mean part of the direction that is found: 1 if none is lost */
+    double square; /* mean squared length, over that of the direction */
+} likeness;
+
+enum { SEEDS = 40 };
+
+static likeness measure(const images_scene *s, int i, const way *w, int draws, const double *want)
+{
+    likeness l = {0, 0, 0};
+    char text[32];
+    snprintf(text, sizeof text, "draws=%d", draws);
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        float *arena = direction_of(ctx, s->task, s->net, "nodes:sgd", seed,
+                                    SETTINGS(COMMON, s->loss, "set=random", "sigma=0.003",
+                                             "sigma_weights=0.002", text,
+                                             w->weights ? "place=weights" : "place=outputs",
+                                             w->gaussian ? "noise=gaussian" : "noise=rademacher"),
+                                    NULL);
+        double *got = step_of(s, arena, i), ratio,
+               cosine = cosine64(got, want, (size_t)parameters64(s->oracle->stage + i), &ratio);
+        l.cosine += cosine * cosine / SEEDS;
+        l.part += cosine * ratio / SEEDS;
+        l.square += ratio * ratio / SEEDS;
+        free(got), free(arena);
+    }
+    return l;
+}
+
+/* The expectation is the direction, and the variance what theory says; what lies across is spread over many directions. */
+static void check_theory(const images_scene *s, int i, const way *w, int draws)
+{
+    int n = parameters64(s->oracle->stage + i);
+    double *each = differences64(s, i, false), *want = mean64(s, each, n), spread = 0;
+    for (int b = 0; b < s->examples; b++)
+        spread +=
+            variance_of(s, i, b, w, each + b * n) / (draws * (double)s->examples * s->examples);
+    likeness l = measure(s, i, w, draws, want);
+    double square = 1 + spread / squared(want, n);
+    print_message("%s, %s, %2d draws, stage %d of %2d: square %5.2f, theory %5.2f; part %.2f\n",
+                  w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs", draws, i,
+                  n, l.square, square, l.part);
+    assert_near(l.square, square, 0, 0.25, "squared length");
+    assert_near(l.part, 1, 4 * sqrt((square - 1) / SEEDS), 0, "length along the direction");
+    free(each), free(want);
+}
+
+static void draws_follow_theory(void **state)
+{
+    static const int draws[] = {2, 16, 64};
+    images_scene s = set_images(ctx, 26, "conv3x4 tanh conv2x5 tanh dwconv2 norm dense3",
+                                (size64){5, 5, 2}, 3, 3, "cross-entropy");
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        way w = {.weights = k & 1, .gaussian = k >> 1 & 1};
+        for (int d = 0; d < 3; d++) {
+            for (int i = 0; i < s.oracle->stages; i++) check_theory(&s, i, &w, draws[d]);
+        }
+    }
+    clear_images(&s);
+}
+
+/* One example, so that nothing but K draws of d numbers is averaged: the squared cosine is K / (K + d - 1), of normal noise K / (K + d + 1). */
+static void one_example_follows_theory(void **state)
+{
+    static const int draws[] = {4, 20, 100};
+    images_scene s =
+        set_images(ctx, 2, "conv2x3 tanh dense3", (size64){4, 4, 1}, 0, 3, "squared-error");
+    double *want = direction64(&s, 0, false), d = parameters64(s.oracle->stage);
+    (void)state;
+    assert_int_equal(s.examples, 1);
+    for (int i = 0; i < 3; i++) {
+        for (int gaussian = 0; gaussian < 2; gaussian++) {
+            way w = {.weights = true, .gaussian = gaussian};
+            double k = draws[i], got = measure(&s, 0, &w, draws[i], want).cosine,
+                   theory = k / (k + d + (gaussian ? 1 : -1));
+            print_message("%3d draws: cos^2 %.3f, theory %.3f\n", draws[i], got, theory);
+            assert_near(got, theory, 0.07, 0, "squared cosine");
+        }
+    }
+    free(want);
+    clear_images(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(draws_agree_with_brute_force),
+        cmocka_unit_test(draws_follow_theory),
+        cmocka_unit_test(one_example_follows_theory),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,286 @@
+/* What node perturbation plans, counts and holds on images: the site of each layer, the multiply-adds, the bytes; and that bits depend on
+ * neither threads nor kernels, whatever is moved.
+ * labels: threads
+ */
+#include "images_training.h"
+
+static zo_context *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    ctx = make_context(2, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    zo_context_destroy(ctx);
+    return 0;
+}
+
+/* ---- sites ---- */
+
+/* A setting, and what is then said of conv3x4,same (256 outputs, 40 parameters) and of dense3 behind it. */
+static void check_plan(const char *setting, const char *conv, const char *dense)
+{
+    zo_task *task = make_images(ctx, 30, 8, 8, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "conv3x4,same relu dense3", 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "nodes", 1, SETTINGS(setting));
+    const char *want[] = {conv, dense};
+    for (int i = 0; i < 2; i++) {
+        const char *line = zo_trainer_plan(t, i);
+        assert_non_null(line);
+        if (!strstr(line, want[i])) fail_msg("%s: \"%s\" is not in: %s", setting, want[i], line);
+    }
+    assert_null(zo_trainer_plan(t, 2));
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+/* A complete set of the convolution costs 256 x 768 of 2304 + 768 multiply-adds: 64 forward-equivalents. */
+static void sites_are_planned(void **state)
+{
+    const char *complete = "2 dense3 outputs: complete set of 3 outputs, two-sided";
+    (void)state;
+    check_plan("limit=16", "0 conv3x4,same weights: 16 random draws, one-sided", complete);
+    check_plan("limit=63", "0 conv3x4,same weights: 16 random draws", complete);
+    check_plan("limit=64", "0 conv3x4,same outputs: complete set of 256 outputs, one-sided",
+               complete);
+    check_plan("limit=64", "at most 64 forward-equivalents an example", "at most 0 forward");
+    check_plan("limit=0", "0 conv3x4,same weights: 16 random draws", complete);
+    check_plan("set=random", "0 conv3x4,same weights: 16 random draws",
+               "2 dense3 outputs: 16 random draws, two-sided");
+    check_plan("set=complete", "0 conv3x4,same outputs: complete set of 256 outputs", complete);
+    check_plan("place=outputs", "0 conv3x4,same outputs: 16 random draws", complete);
+    check_plan("place=weights", "0 conv3x4,same weights: 16 random draws",
+               "2 dense3 weights: 16 random draws");
+    check_plan("sigma=0.25", "weights: 16 random draws, one-sided, sigma 0.01", "sigma 0.25");
+    check_plan("sigma_weights=0.25", "one-sided, sigma 0.25", "sigma 0.01");
+    check_plan("draws=5", "weights: 5 random draws", complete);
+    check_plan("loss=zero-one", "weights: 16 random draws, two-sided, sigma 0.316", "sigma 1");
+}
+
+/* ---- cost ---- */
+
+static double cost64(const stage64 *s)
+{
+    double outputs = count64(s->out), taps = s->height * s->width;
+    if (!strcmp(s->name, "dense")) return count64(s->in) * outputs;
+    if (!strcmp(s->name, "conv")) return outputs * taps * s->in.c;
+    if (!strcmp(s->name, "dwconv")) return outputs * taps;
+    return !strcmp(s->name, "norm") ? 4 * outputs : !strcmp(s->name, "scale") ? outputs : 0;
+}
+
+static double tail64(const images64 *n, int from)
+{
+    double sum = 0;
+    for (int i = from; i < n->stages; i++) sum += cost64(n->stage + i);
+    return sum;
+}
+
+enum { K = 5 };
+
+/* Multiply-adds of a step of one example: a clean pass, the moves of each stage, the directions that errors need. */
+static double step_cost(const images_scene *s, bool complete, bool weights, int sides)
+{
+    const images64 *n = s->oracle;
+    double sum = tail64(n, 0);
+    for (int i = 0; i < n->stages; i++) {
+        const stage64 *of = n->stage + i;
+        double outputs = count64(of->out), parameters = parameters64(of), moves = tail64(n, i + 1);
+        bool gaps = of->out.h * of->out.w > 1 && of->out.c % 16 != 0,
+             column = i + 1 < n->stages && !strcmp(of[1].name, "dense") && !gaps;
+        if (!parameters) continue;
+        if (complete && column) moves = of[1].out.c + tail64(n, i + 2);
+        if (weights) moves += cost64(of) + parameters;
+        sum += sides * (complete ? outputs : K) * moves;
+        if (!weights) sum += cost64(of) + (of->biases ? outputs : 0);
+    }
+    return sum;
+}
+
+static void check_cost(const char *spec, size64 in)
+{
+    images_scene s = set_images(ctx, 12, spec, in, 3, 3, "cross-entropy");
+    for (int k = 0; k < 6; k++) {
+        bool complete = k < 2, weights = k >= 4;
+        int sides = 1 + k % 2;
+        zo_step_info info;
+        free(direction_of(ctx, s.task, s.net, "nodes:sgd", 1,
+                          SETTINGS(COMMON, "draws=5", complete ? "set=complete" : "set=random",
+                                   weights ? "place=weights" : "place=outputs",
+                                   sides == 1 ? "sides=one" : "sides=two"),
+                          &info));
+        double all = (double)zo_net_parameters(s.net); /* sgd: one each */
+        assert_near(info.cost, s.examples * step_cost(&s, complete, weights, sides) + all, 0, 0,
+                    spec);
+    }
+    assert_true(zo_net_cost(s.net) == tail64(s.oracle, 0));
+    clear_images(&s);
+}
+
+/* In smooth nets every moved output changes what follows. */
+static void cost_equals_a_count(void **state)
+{
+    (void)state;
+    check_cost("conv3x4,same,stride2 tanh conv2x5,nobias tanh dense7 tanh dense3",
+               (size64){6, 6, 2});
+    check_cost("conv2x3 tanh meanpool2 dwconv2,same norm tanh scale dense3", (size64){5, 5, 2});
+    check_cost("conv1x3 tanh flatten dense5 sigmoid dense4 tanh dense3", (size64){2, 3, 2});
+}
+
+/* ---- memory ---- */
+
+/* Bytes that a trainer holds, before and, with `step`, after a step. */
+static long long bytes_of(int threads, const char *spec, size64 in, bool step,
+                          const char *const *settings)
+{
+    memory m = {.left = -1};
+    zo_context *where = make_context(threads, NULL, &m);
+    zo_task *task = make_images(where, 40, in.h, in.w, in.c, 3, 3);
+    zo_net *net = make_net(where, task, spec, 1);
+    long long before = m.bytes;
+    zo_trainer *t = make_trainer(where, task, net, "nodes:sgd", 1, settings);
+    long long bytes = m.bytes - before;
+    m.left = 0; /* a step allocates nothing */
+    if (step) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
+    assert_true(m.bytes == before + bytes);
+    zo_trainer_destroy(t);
+    assert_true(m.bytes == before);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+    zo_context_destroy(where);
+    return bytes;
+}
+
+static const struct {
+    const char *spec;
+    size64 in;
+} nets[] = {
+    {"conv5x8 relu pool2 conv3x16 relu dense20 relu dense3", {14, 14, 1}},
+    {"conv3x5,same tanh { conv3x5,same norm relu }+ dwconv3 gelu global-mean dense3", {9, 9, 3}},
+    {"dense64 relu dense48 relu dense3", {1, 1, 30}},
+};
+
+/* Draws are made when they are needed and forgotten: beyond those that wait together they take no room. */
+static void draws_take_no_memory(void **state)
+{
+    static const char *const draws[] = {"draws=64", "draws=128", "draws=1000", "draws=4096"};
+    static const char *const place[] = {"place=outputs", "place=weights"};
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 4; k++) {
+            long long first = 0;
+            for (int d = 0; d < 4; d++) {
+                long long bytes = bytes_of(
+                    2, nets[i].spec, nets[i].in, d == 0,
+                    SETTINGS("batch=2", "set=random", draws[d], place[k % 2], noise[k / 2]));
+                if (d && bytes != first)
+                    fail_msg("%s, %s, %s: %lld bytes, not %lld", nets[i].spec, place[k % 2],
+                             draws[d], bytes, first);
+                first = bytes;
+            }
+        }
+    }
+}
+
+/* What a thread more takes: two tensors of the rows that run together, or one more for each block within a block; the room for padded
+ * images, twice; z of an item; and small things: noise, losses that wait, a row. */
+static void threads_take_little(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        const char *const *settings =
+            SETTINGS("batch=32", "set=random", "place=outputs", "draws=16");
+        long long one = bytes_of(1, nets[i].spec, nets[i].in, true, settings),
+                  more = bytes_of(3, nets[i].spec, nets[i].in, true, settings) - one;
+        zo_net *net = make_images_net(ctx, nets[i].spec, nets[i].in, 1);
+        size_t z = 0, slots = strstr(nets[i].spec, "{") ? 3 : 2, rows = 65536 / net->widest,
+               tile = 0;
+        for (int s = 0; s < net->stages; s++) {
+            const zo_stage *st = net->stage + s;
+            if (st->activation) z += ZO_ITEM * st->ld_out;
+            if (st->tile_rows * ZO_PANEL > tile) tile = st->tile_rows * ZO_PANEL;
+        }
+        rows = rows < 8 ? 8 : rows < 112 ? rows : 112;
+        double most = 4.0 * (double)(slots * rows * net->widest + 2 * net->padded + z + tile) +
+                      2 * ZO_ITEM * 16 * 8 + 8 * (double)net->widest + 30000;
+        print_message("%s: %lld bytes, %lld for two threads more, at most %.0f\n", nets[i].spec,
+                      one, more, 2 * most);
+        assert_true((double)more <= 2 * most);
+        assert_true(zo_net_scratch(net, rows) - zo_round16(net->padded) <=
+                    slots * rows * net->widest);
+        zo_net_destroy(net);
+    }
+}
+
+/* ---- bits ---- */
+
+static float *bits_of(zo_context *where, const char *spec, size64 in, const char *const *settings,
+                      size_t *n)
+{
+    zo_task *task = make_images(where, 24, in.h, in.w, in.c, 3, 3);
+    zo_net *net = make_net(where, task, spec, 1);
+    zo_trainer *t = make_trainer(where, task, net, "nodes:adam", 1, settings);
+    for (int step = 0; step < 2; step++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
+    const zo_net *after = zo_trainer_net(t);
+    float *p = floats(after->arena);
+    memcpy(p, after->params, after->arena * sizeof *p);
+    *n = after->arena;
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+    return p;
+}
+
+static void check_step_bits(const char *spec, size64 in, const char *const *settings)
+{
+    float *want = NULL;
+    size_t n;
+    for (int k = 0; kernel_set(k); k++) {
+        zo_context *where = make_context(1 + k, kernel_set(k)->info.name, NULL);
+        float *got = bits_of(where, spec, in, settings, &n);
+        if (want) assert_same_floats(got, want, n, spec);
+        if (want) free(got);
+        if (!want) want = got;
+        zo_context_destroy(where);
+    }
+    free(want);
+}
+
+static void bits_depend_on_nothing_else(void **state)
+{
+    static const struct {
+        const char *spec;
+        size64 in;
+    } of[] = {
+        {"conv3x8 relu pool2 conv2x16 relu dense9 relu dense3", {7, 7, 1}},
+        {"conv3x5,same tanh { conv3x5,same norm relu }+ dwconv3 gelu global-mean dense3", {5, 4, 3}},
+        {"dense33 wta4 { dense33 step }+ dense9 quant3 dense3", {1, 1, 20}},
+    };
+    static const char *const places[][3] = {{"set=random", "place=outputs", "draws=7"},
+                                            {"set=random", "place=weights", "draws=7"},
+                                            {"set=complete", "place=outputs", "draws=1"},
+                                            {"set=auto", "place=auto", "draws=20"}};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        for (int p = 0; p < 4; p++)
+            check_step_bits(
+                of[i].spec, of[i].in,
+                SETTINGS("batch=20", "sides=two", places[p][0], places[p][1], places[p][2]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sites_are_planned),           cmocka_unit_test(cost_equals_a_count),
+        cmocka_unit_test(draws_take_no_memory),        cmocka_unit_test(threads_take_little),
+        cmocka_unit_test(bits_depend_on_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,215 @@
+/* weights and lowrank against their definitions: each member made as a network of its own, its losses in float64, the direction as the papers
+ * write it; for every kind of layer, both distributions, one and two sides, ranks, and parts of the batch. And twins that must fail.
+ * labels: threads
+ */
+#include "population_support.h"
+
+static zo_context *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    ctx = make_context(2, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    zo_context_destroy(ctx);
+    return 0;
+}
+
+/* A definition on images of 6 x 6 x 2, of which 33 are for training. */
+static definition define(const char *spec)
+{
+    definition d = {.ctx = ctx, .seed = 11, .population = 5, .sigma = 0.1};
+    d.task = make_task(ctx, 36, 72, 3, 3);
+    d.net = image_net(ctx, spec, 6, 2);
+    return d;
+}
+
+static void clear(definition *d)
+{
+    zo_net_destroy(d->net);
+    zo_task_destroy(d->task);
+}
+
+static void agrees(const definition *d)
+{
+    double error = error_of(d);
+    if (!(error < 2e-4))
+        fail_msg("%s, rank %d, %s, %s-sided, %lld examples: off by %.2g of itself", d->net->spec,
+                 d->rank, d->gaussian ? "gaussian" : "rademacher", d->one_sided ? "one" : "two",
+                 (long long)d->examples, error);
+}
+
+/* Panels whole and broken, columns on either side of 16 and 32, the activations that look at several numbers, and every kind of stage, first
+ * and later. */
+static const char *const specs[] = {
+    "dense3",
+    "dense17 tanh dense3",
+    "dense33 relu dense70 gelu dense3",
+    "dense9,nobias tanh dense16 tanh dense3",
+    "dense24 wta4 dense12 wta4 dense3",
+    "conv3x5 tanh dense3",
+    "conv3x40,same tanh pool2 conv3x18 tanh dense3",
+    "pool2 conv2x7,nobias relu flatten dense11 tanh dense3",
+    "norm conv3x5,same tanh scale meanpool2 dense3",
+    "dwconv3,same tanh conv1x19 norm tanh global-mean dense3",
+    "conv1x4 tanh { conv3x4,same tanh conv3x4,same }+ pool2 dense3",
+    "dense12 tanh { dense12 tanh norm { dense12 }+ }+ tanh dense3",
+    "{ scale }+ dense5 tanh dense3",
+};
+enum { SPECS = sizeof specs / sizeof *specs };
+
+static void weights_follow_their_definition(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SPECS; i++) {
+        definition d = define(specs[i]);
+        for (int k = 0; k < 4; k++) {
+            d.one_sided = k % 2;
+            d.gaussian = k / 2;
+            agrees(&d);
+        }
+        clear(&d);
+    }
+}
+
+static void lowrank_follows_its_definition(void **state)
+{
+    (void)state;
+    static const int rank[] = {1, 3, 2, 1, 1, 64};
+    static const int64_t examples[] = {0, 0, 7, 16, 1, 0};
+    for (int i = 0; i < SPECS; i++) {
+        definition d = define(specs[i]);
+        for (int k = 0; k < 12; k++) {
+            d.rank = rank[k / 2];
+            d.examples = examples[k / 2];
+            d.gaussian = k % 2;
+            d.one_sided = k % 3 == 1;
+            agrees(&d);
+        }
+        clear(&d);
+    }
+}
+
+/* Many pairs: sums over draws in several tiles, and several pairs that run together. */
+static void many_pairs_follow_the_definition(void **state)
+{
+    (void)state;
+    definition d = define("dense130 tanh dense8 tanh dense3");
+    d.population = 150;
+    agrees(&d);
+    d.rank = 2;
+    agrees(&d);
+    d.rank = 1;
+    d.examples = 5;
+    agrees(&d);
+    d.z_scores = true; /* of differences alone: pairs see different examples */
+    agrees(&d);
+    d.population = 37;
+    d.gaussian = true;
+    agrees(&d);
+    clear(&d);
+}
+
+/* More rows than run together, so that a pair's examples come in chunks. */
+static void long_batches_follow_the_definition(void **state)
+{
+    (void)state;
+    static const char *const spec[] = {"dense4096 tanh dense3",
+                                       "conv3x3,same tanh conv1x200 dense3"};
+    for (int i = 0; i < 2; i++) {
+        definition d = define(spec[i]);
+        d.population = 2;
+        d.sigma = 0.02;
+        for (d.rank = 0; d.rank < 2; d.rank++) agrees(&d);
+        d.rank = 1;
+        d.examples = 31; /* around the end of the batch */
+        agrees(&d);
+        clear(&d);
+    }
+}
+
+/* ---- twins ---- */
+
+static void differs(definition d, twin wrong)
+{
+    d.twin = wrong;
+    double error = error_of(&d);
+    if (!(error > 0.02)) fail_msg("twin %d is only %.2g off", wrong, error);
+}
+
+static void broken_twins_are_seen(void **state)
+{
+    (void)state;
+    static const char *const spec[] = {"dense17 tanh dense3", "conv3x5 tanh dense3"};
+    for (int i = 0; i < 2; i++) {
+        definition d = define(spec[i]);
+        for (int k = 0; k < 2; k++) {
+            d.rank = 4 * k;
+            d.gaussian = i == 1;
+            agrees(&d);
+            differs(d, OTHER_SIGN);
+            differs(d, NO_BIAS);
+            differs(d, NO_SCALE);
+        }
+        differs(d, NO_ROOT_OF_RANK);
+        clear(&d);
+    }
+}
+
+/* ---- losses that are missing ---- */
+
+/* No number where the first output is below what `user` says; `user` NULL: for label 2. */
+static void holes(void *user, int n, int outputs, const float *y, int stride, const int32_t *label,
+                  const float *target, float *loss)
+{
+    (void)outputs, (void)target;
+    const float *below = user;
+    for (int i = 0; i < n; i++) {
+        const float *row = y + (size_t)i * (size_t)stride;
+        loss[i] = row[0] * row[0] + row[1] * row[2];
+        if (below ? row[0] < *below : label[i] == 2) loss[i] = NAN;
+    }
+}
+
+/* Examples that no network has a loss for are left out; a member that loses others than the unperturbed network takes its pair with it. */
+static void missing_losses_follow_the_definition(void **state)
+{
+    (void)state;
+    float below = 0.1f;
+    definition d = define("dense17 tanh dense3");
+    d.loss = holes;
+    d.population = 40;
+    for (int k = 0; k < 8; k++) {
+        d.rank = k % 2;
+        d.examples = d.rank && k > 3 ? 4 : 0;
+        d.one_sided = k % 4 > 1;
+        d.sigma = 0.002;
+        d.loss_user = NULL;
+        agrees(&d);
+        d.loss_user = &below;
+        int64_t dropped;
+        double loss;
+        free(direction_by_definition(&d, &loss, &dropped));
+        assert_true(dropped > 16 && dropped < 50); /* 15 examples, and some pairs of 40 */
+        agrees(&d);
+    }
+    clear(&d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_follow_their_definition),
+        cmocka_unit_test(lowrank_follows_its_definition),
+        cmocka_unit_test(many_pairs_follow_the_definition),
+        cmocka_unit_test(long_batches_follow_the_definition),
+        cmocka_unit_test(broken_twins_are_seen),
+        cmocka_unit_test(missing_losses_follow_the_definition),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

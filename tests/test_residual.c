@@ -1,0 +1,194 @@
+/* Blocks { ... }+, and whole nets of random layers with blocks in blocks: forward passes against double precision; passes that begin at any
+ * stage, from cached values of examples in any order, have the bits of the whole pass.
+ */
+#include "images_support.h"
+
+static zo_context *ctx;
+
+static int set_up(void **state)
+{
+    (void)state;
+    ctx = make_context(2, NULL, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    zo_context_destroy(ctx);
+    return 0;
+}
+
+/* ---- blocks ---- */
+
+static const struct {
+    const char *spec;
+    size64 in;
+} blocks[] = {
+    {"dense5 { dense5 }+", {1, 1, 3}},
+    {"{ dense7 }+", {1, 1, 7}}, /* begins at the inputs */
+    {"{ scale }+", {3, 4, 5}},  /* the same, of pixels without pads */
+    {"{ conv3x16,same relu }+ dense2", {4, 4, 16}},
+    {"{ conv3x5,same relu conv1x5 }+ relu", {4, 3, 5}},
+    {"{ { conv3x3,same }+ }+", {4, 3, 3}},
+    {"{ conv1x8 tanh { conv3x8,same gelu norm }+ conv1x3 }+ dense4", {5, 4, 3}},
+    {"conv2x6 { norm { scale }+ { dwconv3,same }+ tanh }+ pool2 { { { conv1x6 }+ }+ }+ dense3",
+     {6, 6, 2}},
+    {"dense9 tanh { dense4 tanh dense9 }+ { dense20 gelu dense9 }+ tanh dense3", {2, 3, 2}},
+    {"dense6 { { { { { { dense6 tanh }+ tanh }+ tanh }+ tanh }+ tanh }+ tanh }+", {1, 1, 6}},
+    {"flatten { dense12 }+ { norm }+ dense2", {2, 2, 3}},
+    {"{ conv3x2,same wta2 }+ { conv3x2,same quant3 }+ global-mean", {4, 4, 2}},
+};
+enum { BLOCKS = sizeof blocks / sizeof *blocks };
+
+static void blocks_add_what_came_in(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BLOCKS; i++) check_spec(ctx, blocks[i].spec, blocks[i].in, 3);
+}
+
+static void forget_block(images64 *n)
+{
+    for (int i = 0; i < n->stages; i++) {
+        if (!strcmp(n->stage[i].name, "}+")) memcpy(n->stage[i].name, "id", 3);
+    }
+}
+
+static void add_from_inside(images64 *n)
+{
+    for (int i = 0; i < n->stages; i++) {
+        if (!strcmp(n->stage[i].name, "}+")) n->stage[i].skip++;
+    }
+}
+
+static void broken_twins_are_noticed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BLOCKS; i++) check_twin(ctx, blocks[i].spec, blocks[i].in, forget_block);
+    check_twin(ctx, "{ conv1x3 tanh conv1x3 }+", (size64){4, 3, 3}, add_from_inside);
+    check_twin(ctx, "dense5 { dense5 tanh dense5 }+", (size64){1, 1, 3}, add_from_inside);
+}
+
+/* ---- random nets ---- */
+
+static void random_nets_are_nested_loops(void **state)
+{
+    uint64_t seed = 51;
+    int with_blocks = 0, words = 0;
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        char spec[1024];
+        size64 in = {pick(&seed, 1, 7), pick(&seed, 1, 7), pick_channels(&seed)};
+        random_spec(ctx, &seed, in, spec, sizeof spec);
+        if (!*spec) continue;
+        zo_net *net = make_images_net(ctx, spec, in, draw_bits(&seed));
+        check_images(net, 1e-4);
+        with_blocks += strstr(spec, "}+") != NULL, words += zo_net_layers(net);
+        zo_net_destroy(net);
+    }
+    print_message("%d words, %d nets with blocks\n", words, with_blocks);
+    assert_true(with_blocks > 100 && words > 1500);
+}
+
+/* ---- passes from the middle ---- */
+
+enum { EXAMPLES = 5, COPIES = 12 };
+
+/* From stage `from` on, copies of examples in a strange order: each gives what its example gives, to the bit. */
+static void check_tail(const zo_net *net, float *const *tensor, const float *y, int from)
+{
+    size_t ld = net->stage[from].ld_in, last = net->stage[net->stages - 1].ld_out;
+    float *scratch = floats(zo_net_scratch(net, COPIES)),
+          *in = from ? zo_net_slot(net, scratch, COPIES, from - 1) : floats(COPIES * ld);
+    int32_t example[COPIES];
+    for (int r = 0; r < COPIES; r++) {
+        example[r] = (r * 7 + from) % EXAMPLES;
+        memcpy(in + (size_t)r * ld, tensor[from] + (size_t)example[r] * ld, ld * sizeof *in);
+    }
+    zo_tail tail = {.params = net->params,
+                    .from = from,
+                    .m = COPIES,
+                    .in = in,
+                    .ld = ld,
+                    .cache = (const float *const *)tensor,
+                    .example = example,
+                    .scratch = scratch,
+                    .most = COPIES};
+    const float *got = zo_net_tail(net, &tail);
+    for (int r = 0; r < COPIES; r++)
+        assert_same_floats(got + (size_t)r * last, y + example[r] * net->outputs,
+                           (size_t)net->outputs, net->spec);
+    if (!from) free(in);
+    free(scratch);
+}
+
+static void check_tails(const char *spec, size64 in, uint64_t seed)
+{
+    zo_net *net = make_images_net(ctx, spec, in, seed);
+    float *x = draw_examples(net, EXAMPLES, seed), *y = answers_of(net, EXAMPLES, x),
+          **tensor = cache_of(net, EXAMPLES, x);
+    double cost = 0;
+    for (int from = net->stages - 1; from >= 0; from--) {
+        check_tail(net, tensor, y, from);
+        cost += net->stage[from].cost;
+        assert_true(zo_net_tail_cost(net, from) == cost);
+    }
+    assert_true(cost == zo_net_cost(net));
+    free_cache(net, tensor);
+    free(x), free(y);
+    zo_net_destroy(net);
+}
+
+static void passes_may_begin_anywhere(void **state)
+{
+    uint64_t seed = 52;
+    (void)state;
+    for (int i = 0; i < BLOCKS; i++) check_tails(blocks[i].spec, blocks[i].in, 3);
+    for (int i = 0; i < 120; i++) {
+        char spec[1024];
+        size64 in = {pick(&seed, 1, 6), pick(&seed, 1, 6), pick_channels(&seed)};
+        random_spec(ctx, &seed, in, spec, sizeof spec);
+        if (*spec) check_tails(spec, in, draw_bits(&seed));
+    }
+}
+
+/* A net without blocks holds two tensors at once, however deep it is; a block within a block one more each. */
+static void passes_hold_few_tensors(void **state)
+{
+    static const struct {
+        const char *spec;
+        int slots;
+    } held[] = {
+        {"dense4", 1},
+        {"dense4 dense4 dense4 dense4 dense4 dense4", 2},
+        {"conv3x4,same relu pool2 conv3x4,same norm flatten dense9 dense2", 2},
+        {"dense4 { dense4 dense4 }+ dense4", 3},
+        {"dense4 { dense4 { dense4 dense4 }+ dense4 }+ dense4", 4},
+        {"dense4 { dense4 dense4 }+ { dense4 dense4 }+ { dense4 dense4 }+", 3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        zo_net *net = make_images_net(ctx, held[i].spec, (size64){4, 4, 2}, 1);
+        assert_true(net->slots <= held[i].slots);
+        zo_net_destroy(net);
+    }
+}
+
+static void bits_depend_on_nothing_else(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BLOCKS; i++) check_bits(blocks[i].spec, blocks[i].in);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_add_what_came_in),
+        cmocka_unit_test(broken_twins_are_noticed),
+        cmocka_unit_test(random_nets_are_nested_loops),
+        cmocka_unit_test(passes_may_begin_anywhere),
+        cmocka_unit_test(passes_hold_few_tensors),
+        cmocka_unit_test(bits_depend_on_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
