@@ -79,7 +79,7 @@ typedef struct kind {
 
 static const char *const node_settings[] = {"set=random", "place=outputs", "draws=16", "sides=one",
                                             NULL};
-static const char *const lowrank_settings[] = {"population=32", "examples=0", NULL};
+static const char *const lowrank_settings[] = {"population=32", "examples=0", "sides=two", NULL};
 static const char *const weights_settings[] = {"population=32", NULL};
 static const kind kinds[] = {
     {"nodes", "nodes", node_settings, 16},
@@ -201,7 +201,7 @@ static void memory_of_nodes(const char *name, const char *spec)
 
 static void memory_of_lowrank(void)
 {
-    static const char *const settings[] = {"batch=64", "population=64", "examples=0", NULL};
+    static const char *const settings[] = {"batch=64", "population=64", "examples=0", "sides=two", NULL};
     double net_bytes;
     size_t bytes = trainer_bytes(784, "dense2048 relu dense2048 relu dense2048 relu dense10", 200,
                                  "lowrank:sgd", settings, &net_bytes);

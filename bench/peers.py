@@ -26,11 +26,11 @@ CALM = 0.15  # processors that other work may have in a round
 # what, peers, unit, what is asked of the ratio
 INFERENCE, OPENES = "samples/s", "evaluations/s"
 WORK = [
-    ("mlp256", ["torch"], INFERENCE, ">= 1"),
-    ("mlp4096", ["torch"], INFERENCE, ">= 1"),
-    ("cnn", ["torch"], INFERENCE, ">= 1"),
-    ("resnet", ["torch"], INFERENCE, ">= 1"),
-    ("openes", ["evosax", "evotorch"], OPENES, ">= 1"),
+    ("mlp256", ["torch"], INFERENCE, ">= 1.1"),
+    ("mlp4096", ["torch"], INFERENCE, ">= 1.1"),
+    ("cnn", ["torch"], INFERENCE, ">= 1.2"),
+    ("resnet", ["torch"], INFERENCE, ">= 1.0"),
+    ("openes", ["evosax", "evotorch"], OPENES, ">= 5"),
 ]
 FIELDS = ["what", "peer", "variant", "peer_rate", "zeroth_rate", "ratio", "round_ratio", "unit", "asked", "others"]
 

@@ -346,12 +346,11 @@ static inline double through64(const images64 *n, int i, const double *z, double
 
 /* ---- passes ---- */
 
-/* Runs the stages on the example at x; returns the outputs, which stay in n->tensor[n->stages]. */
-static inline const double *run64(images64 *n, const float *x, moves64 m)
+/* Runs the stages from `from` on, on what came into it in the last run; returns the outputs, which stay in n->tensor[n->stages]. */
+static inline const double *run_on64(images64 *n, int from, moves64 m)
 {
-    for (int i = 0; i < count64(n->stage[0].in); i++) n->tensor[0][i] = (double)x[i];
     n->nearest = INFINITY;
-    for (int i = 0; i < n->stages; i++) {
+    for (int i = from; i < n->stages; i++) {
         layer_forward64(n, i, n->z);
         for (int j = 0; i == m.stage && m.noise && j < count64(n->stage[i].out); j++)
             n->z[j] += m.noise[j];
@@ -361,6 +360,13 @@ static inline const double *run64(images64 *n, const float *x, moves64 m)
             n->held_z[i][j] = n->z[j], n->held_h[i][j] = n->tensor[i + 1][j];
     }
     return n->tensor[n->stages];
+}
+
+/* The same of all stages, on the example at x. */
+static inline const double *run64(images64 *n, const float *x, moves64 m)
+{
+    for (int i = 0; i < count64(n->stage[0].in); i++) n->tensor[0][i] = (double)x[i];
+    return run_on64(n, 0, m);
 }
 
 /* Holds the values of an example: from now on activations that jump are lines through them, and the network, moved, has the derivative that

@@ -51,6 +51,12 @@ static inline double example_loss(const images_scene *s, int b, moves64 moves)
     return loss_of64(&s->batch, b, y, outputs64(s->oracle));
 }
 
+/* The same where nothing has changed before stage `from` since the last run of this example. */
+static inline double loss_on(const images_scene *s, int b, int from, moves64 moves)
+{
+    return loss_of64(&s->batch, b, run_on64(s->oracle, from, moves), outputs64(s->oracle));
+}
+
 static inline int parameters64(const stage64 *s) { return s->weights + s->biases; }
 
 /* Parameter i of a stage: weights, then biases. */
@@ -67,13 +73,16 @@ static inline double *differences64(const images_scene *s, int stage, bool rule)
     int n = parameters64(of);
     double *g = calloc((size_t)(n * s->examples + 1), sizeof *g);
     for (int b = 0; b < s->examples; b++) {
-        if (rule) hold64(s->oracle, example_at(s, b));
+        if (rule)
+            hold64(s->oracle, example_at(s, b));
+        else
+            run64(s->oracle, example_at(s, b), still);
         for (int i = 0; i < n; i++) {
             double *p = parameter64(of, i), kept = *p;
             *p = kept + SMALL;
-            double plus = example_loss(s, b, still);
+            double plus = loss_on(s, b, stage, still);
             *p = kept - SMALL;
-            g[b * n + i] = (plus - example_loss(s, b, still)) / (2 * SMALL);
+            g[b * n + i] = (plus - loss_on(s, b, stage, still)) / (2 * SMALL);
             *p = kept;
         }
     }

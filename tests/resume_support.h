@@ -185,7 +185,8 @@ static inline zo_status try_plan(zo_context *where, course *c, const char *out, 
     *init = NULL;
     zo_status status = ZO_OK;
     if (c->t.images)
-        *task = make_images(where, 60, c->turned ? 4 : 5, c->turned ? 5 : 4, 2, 3, 3);
+        *task = make_images(where, 130, c->turned ? 4 : 5, c->turned ? 5 : 4, 2,
+                            c->t.regression ? 0 : 3, 3);
     else
         status = zo_task_create(where, &of, task);
     if (status) return status;

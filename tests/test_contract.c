@@ -29,12 +29,29 @@ static int tear_down(void **state)
 
 /* ---- the same bits ---- */
 
+/* What is no parameter, between those of the arena, stays zero: passes may read it. */
+static void check_pads(const trial *t, const zo_trainer *trainer)
+{
+    zo_net *copy;
+    assert_int_equal(zo_net_copy(zo_trainer_net(trainer), &copy), ZO_OK);
+    float *zeros = floats((size_t)copy->parameters);
+    for (int i = 0; i < zo_net_segments(copy); i++)
+        assert_int_equal(zo_net_set(copy, i, zeros), ZO_OK);
+    for (size_t i = 0; i < copy->arena; i++) {
+        if (copy->params[i] != 0)
+            fail_msg("%s: pad %zu is %g", t->name, i, (double)copy->params[i]);
+    }
+    free(zeros);
+    zo_net_destroy(copy);
+}
+
 /* The parameters after three steps, or NULL where the combination is not supported. */
 static float *bits_of(zo_context *where, trial *t, uint64_t seed, size_t *n)
 {
     house h;
     if (!build(where, t, seed, &h)) return NULL;
     walk(where, t, h.trainer, 0, 3);
+    check_pads(t, h.trainer);
     float *p = copy_of(h.trainer, n);
     pull_down(&h);
     return p;

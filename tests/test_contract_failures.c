@@ -133,7 +133,7 @@ static void survives_outliers(trial *t)
     zo_step_info info;
     t->regression = true;
     put_setting(t, 2, "lr", "0.0005");
-    snprintf(t->spec, sizeof t->spec, "dense9 relu dense20 leaky-relu dense3");
+    if (!t->images) snprintf(t->spec, sizeof t->spec, "dense9 relu dense20 leaky-relu dense3");
     if (!build(ctx, t, 1, &h)) return;
     trials++;
     zo_examples *part = h.task->part + ZO_TRAIN;
@@ -162,6 +162,7 @@ static void outliers_are_survived(void **state)
     trials = 0;
     each_rule(survives_outliers);
     each_choice(survives_outliers);
+    each_layer(survives_outliers);
     assert_true(trials > 12);
 }
 

@@ -28,7 +28,7 @@ typedef struct counts {
 /* Windows of all sizes from 1 to 7 on small images, alone, or behind a layer that leaves pads between pixels. */
 static void random_window(uint64_t *state, bool depthwise, counts *n)
 {
-    char spec[96], options[48], before[32] = "", filters[16] = "";
+    char spec[160], options[48], before[32] = "", filters[16] = "";
     size64 in = {pick(state, 1, 11), pick(state, 1, 11), pick_channels(state)};
     bool gaps = pick(state, 0, 1);
     if (gaps) snprintf(before, sizeof before, "conv1x%d tanh ", pick_channels(state));

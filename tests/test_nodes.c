@@ -50,7 +50,7 @@ static const struct {
     {"conv3x4 tanh conv2x3 tanh dense3", {5, 5, 2}},
     {"conv3x4,same,stride2 gelu dense5 tanh dense3", {5, 4, 3}},
     {"conv2x3x17,dilation2 sigmoid conv1x3,nobias global-mean", {6, 5, 2}},
-    {"conv1x33 tanh conv3x16,same tanh dense3", {3, 3, 2}}, /* without gaps before dense */
+    {"conv1x17 tanh conv2x16,same tanh dense3", {3, 3, 2}}, /* without gaps before dense */
     {"conv2x4 tanh dwconv3,same tanh dwconv2 tanh dense3", {4, 5, 2}},
     {"conv2x5 tanh meanpool2,same norm tanh dense3", {5, 5, 2}},
     {"conv2x3 tanh global-mean dense6 tanh dense3", {5, 4, 2}},
@@ -88,8 +88,8 @@ static void errors_of(const images_scene *s, int stage, int b, double by, int si
 {
     double clean = example_loss(s, b, still);
     for (int j = 0; j < count64(s->oracle->stage[stage].out); j++) {
-        double plus = example_loss(s, b, (moves64){stage, j, by, NULL}),
-               minus = sides == 1 ? clean : example_loss(s, b, (moves64){stage, j, -by, NULL});
+        double plus = loss_on(s, b, stage, (moves64){stage, j, by, NULL}),
+               minus = sides == 1 ? clean : loss_on(s, b, stage, (moves64){stage, j, -by, NULL});
         e[j] = (plus - minus) / (sides * by);
     }
 }

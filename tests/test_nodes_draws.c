@@ -73,7 +73,7 @@ static void take_draw(const zo_stage *st, const way *w, const float *from, doubl
         to[n + j] = (double)from[st->weight_floats + j];
 }
 
-/* The loss of example b after a move along a draw. */
+/* The loss of example b, which was the last to run, after a move along a draw. */
 static double moved_loss(const images_scene *s, int i, int b, const way *w, const double *draw,
                          double by)
 {
@@ -81,7 +81,7 @@ static double moved_loss(const images_scene *s, int i, int b, const way *w, cons
     double loss, *noise = calloc((size_t)count64(of->out), sizeof *noise);
     for (int j = 0; !w->weights && j < count64(of->out); j++) noise[j] = by * draw[j];
     for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) += by * draw[j];
-    loss = example_loss(s, b, w->weights ? still : (moves64){i, 0, 0, noise});
+    loss = loss_on(s, b, i, w->weights ? still : (moves64){i, 0, 0, noise});
     for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) -= by * draw[j];
     free(noise);
     return loss;
@@ -214,9 +214,10 @@ static double variance_of(const images_scene *s, int i, int b, const way *w, con
     double gg = squared(g, n), *e, *jacobian, all = 0, own = 0;
     if (w->weights) return (w->gaussian ? n + 1 : n - 1) * gg;
     e = calloc((size_t)m, sizeof *e);
+    run64(s->oracle, example_at(s, b), still);
     for (int j = 0; j < m; j++)
-        e[j] = (example_loss(s, b, (moves64){i, j, SMALL, NULL}) -
-                example_loss(s, b, (moves64){i, j, -SMALL, NULL})) /
+        e[j] = (loss_on(s, b, i, (moves64){i, j, SMALL, NULL}) -
+                loss_on(s, b, i, (moves64){i, j, -SMALL, NULL})) /
                (2 * SMALL);
     jacobian = jacobian64(s, i, b);
     for (int j = 0; j < m; j++) {

@@ -93,7 +93,7 @@ static double step_cost(const images_scene *s, bool complete, bool weights, int 
         double outputs = count64(of->out), parameters = parameters64(of), moves = tail64(n, i + 1);
         bool gaps = of->out.h * of->out.w > 1 && of->out.c % 16 != 0,
              column = i + 1 < n->stages && !strcmp(of[1].name, "dense") && !gaps;
-        if (!parameters) continue;
+        if (parameters == 0) continue;
         if (complete && column) moves = of[1].out.c + tail64(n, i + 2);
         if (weights) moves += cost64(of) + parameters;
         sum += sides * (complete ? outputs : K) * moves;

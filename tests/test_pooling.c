@@ -25,7 +25,7 @@ static void random_pools(const char *name, uint64_t seed)
 {
     int fit = 0, same = 0, strides = 0, gaps = 0;
     for (int i = 0; i < 800; i++) {
-        char spec[96], options[48], before[32] = "";
+        char spec[160], options[48], before[32] = "";
         size64 in = {pick(&seed, 1, 9), pick(&seed, 1, 9), pick_channels(&seed)};
         bool padded = pick(&seed, 0, 1);
         if (padded) snprintf(before, sizeof before, "conv1x%d tanh ", pick_channels(&seed));

@@ -100,7 +100,7 @@ static void images_go_on(void **state)
     const zo_class_info *e;
     for (int i = 0; (e = zo_class_at("estimators", i)); i++) {
         course c = plain_images(e->name, i % 2 ? "adam" : "momentum");
-        c.epochs = 3;
+        c.epochs = 16;
         goes_on(&c);
     }
 }

@@ -192,7 +192,7 @@ typedef struct zo_kernels {
 
     /* The rest works on n unpadded, possibly unaligned floats. */
     void (*standardise)(float *out, const float *x, size_t n, const float *shift,
-                        const float *scale); /* out = (x - shift) * scale */
+                        const float *scale);                     /* out = (x - shift) * scale */
     void (*sgd)(float *p, const float *g, size_t n, float rate); /* p -= rate g */
     void (*momentum)(float *p, float *v, const float *g, size_t n, float rate,
                      float beta); /* v = beta v + g; p -= rate v */

@@ -561,7 +561,8 @@ static const zo_param params[] = {
 const zo_estimator_class zo_estimator_lowrank = {
     .info =
         {"lowrank",
-         "moves all weights at once by noise of low rank, that products need not be repeated for",
+         "moves all weights at once by noise of low rank, so that one product serves many members; "
+         "rules begin with 1.5 times their lr",
          "Sarkar et al. 2025, arXiv 2511.16652", ZO_USES_LOSS, params},
     .settings_size = sizeof(settings),
     .state_size = sizeof(state),

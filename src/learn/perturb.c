@@ -242,6 +242,7 @@ static zo_status replay(void *st, double progress, const double *in, size_t n, z
     state *s = st;
     if (!s->estimator->unpack(s->estimator_state, in, n, s->results))
         return zo_fail(s->l.ctx, ZO_FORMAT, "no step of this trainer has %zu such losses", n);
+    s->l.example = NULL; /* nothing is evaluated */
     zo_job job = begin(s, progress);
     zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
     if (!status) report(s, out);
@@ -263,6 +264,7 @@ static zo_status redraw(void *st, double progress, const double *weight, size_t 
         return zo_fail(s->l.ctx, ZO_FORMAT, "a step of this trainer has %zu draws, not %zu",
                        expected, n);
     memcpy(to, weight, n * sizeof *to);
+    s->l.example = NULL; /* nothing is evaluated */
     zo_job job = begin(s, progress);
     job.parts = 0; /* settled */
     job.check = no_check;

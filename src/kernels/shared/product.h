@@ -353,12 +353,13 @@ static __attribute__((noinline)) void run_with_copy(job *p, walk w)
 }
 
 /* Whether a block's rows, or the terms of transposed rows, fall into so few sets of the nearest cache (8 lines each, 1024 floats apart)
- * that they do not stay there. */
+ * that they do not stay there. Where sums are long a panel passes through the cache too, and half of a set is all that is left. */
 static bool crowded(const zo_operand *a, size_t k, size_t rows)
 {
     if (a->start) return false;
-    return a->row == 1 ? a->step > 0 && a->step % 256 == 0
-                       : a->step == 1 && a->row % 512 == 0 && k >= 256 && rows > 8;
+    if (a->row == 1) return a->step > 0 && a->step % 256 == 0;
+    if (a->step != 1 || a->row % 512 != 0) return false;
+    return (k >= 256 && rows > 8) || (k > DEPTH && rows > 4 && a->row % 1024 == 0);
 }
 
 /* Lines that follow each other as rows do are one line; so are images, where none has noise of its own. */
