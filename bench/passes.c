@@ -201,7 +201,8 @@ static void memory_of_nodes(const char *name, const char *spec)
 
 static void memory_of_lowrank(void)
 {
-    static const char *const settings[] = {"batch=64", "population=64", "examples=0", "sides=two", NULL};
+    static const char *const settings[] = {"batch=64", "population=64", "examples=0", "sides=two",
+                                           NULL};
     double net_bytes;
     size_t bytes = trainer_bytes(784, "dense2048 relu dense2048 relu dense2048 relu dense10", 200,
                                  "lowrank:sgd", settings, &net_bytes);

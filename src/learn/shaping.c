@@ -62,8 +62,8 @@ static void add_ranks(const pairs *p, double *weight, int32_t *order)
     }
 }
 
-void zo_shaping_apply(zo_shaping kind, size_t n, const double *plus, const double *minus, double *weight,
-              int32_t *order)
+void zo_shaping_apply(zo_shaping kind, size_t n, const double *plus, const double *minus,
+                      double *weight, int32_t *order)
 {
     pairs p = {plus, minus, n};
     double scale = 1;

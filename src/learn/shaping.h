@@ -21,7 +21,7 @@ typedef enum zo_shaping {
  *   centred-rank  rank(plus) - rank(minus) among all 2n losses, ranks from -1/2 to 1/2, ties averaged (Salimans et al. 2017)
  *   sign          sign(plus - minus)
  * Losses are finite. `order` holds 2n numbers of scratch (centred-rank only). */
-void zo_shaping_apply(zo_shaping kind, size_t n, const double *plus, const double *minus, double *weight,
-              int32_t *order);
+void zo_shaping_apply(zo_shaping kind, size_t n, const double *plus, const double *minus,
+                      double *weight, int32_t *order);
 
 #endif
