@@ -7,6 +7,11 @@ static int trials;
 
 /* ---- what is right ---- */
 
+static void rename_in(const char *run, const char *from, const char *to)
+{
+    assert_int_equal(rename(in_folder(run, from), in_folder(run, to)), 0);
+}
+
 static void check_done(const course *c, const char *run, const outcome *o)
 {
     for (int bare = 0; bare < 1 + from_losses(c); bare++) {
@@ -39,6 +44,10 @@ static void is_verified(const course *c)
         if (i % 3) { /* else there is nothing to compare with */
             v = verify_fine(c, killed, from_losses(c));
             assert_true(v.checkpoint && !v.model && v.steps < o.r.steps);
+            rename_in(killed, "checkpoint", "checkpoint.previous"); /* killed between two renames */
+            zo_verified previous = verify_fine(c, killed, from_losses(c));
+            assert_true(previous.checkpoint && previous.steps == v.steps);
+            assert_int_equal(previous.numbers, v.numbers);
         } else {
             verify(c, killed, false, ZO_NOT_FOUND);
         }

@@ -117,7 +117,7 @@ typedef struct zo_verified {
     double seconds;          /**< that took */
     double seconds_training; /**< the run itself took, by its record; NaN if it has none */
     bool model;              /**< model.safetensors was there and was compared */
-    bool checkpoint;         /**< checkpoint was there and was compared */
+    bool checkpoint;         /**< checkpoint, or else checkpoint.previous, was there and was compared */
     int64_t numbers;         /**< compared in all */
     int64_t different;       /**< whose bits differ */
 } zo_verified;

@@ -79,7 +79,9 @@ zo_status zo_rebuild_open(zo_rebuild *b, zo_context *ctx, const char *run, const
     }
     b->model = zo_path_join(ctx, run, "model.safetensors");
     b->checkpoint = zo_path_join(ctx, run, "checkpoint");
-    zo_status status = b->model && b->checkpoint ? read_journal(b, run) : ZO_NO_MEMORY;
+    b->previous = zo_path_join(ctx, run, "checkpoint.previous");
+    bool all = b->model && b->checkpoint && b->previous;
+    zo_status status = all ? read_journal(b, run) : ZO_NO_MEMORY;
     if (!status) {
         status = make_trainer(b, run);
         if (status == ZO_UNSUPPORTED) status = ZO_USAGE; /* the caller can help */
@@ -128,4 +130,5 @@ void zo_rebuild_close(zo_rebuild *b)
     json_decref(b->recipe);
     zo_free(b->ctx, b->model);
     zo_free(b->ctx, b->checkpoint);
+    zo_free(b->ctx, b->previous);
 }

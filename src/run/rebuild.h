@@ -7,7 +7,7 @@
 
 typedef struct zo_rebuild {
     zo_context *ctx;
-    char *model, *checkpoint; /* paths */
+    char *model, *checkpoint, *previous; /* paths */
     zo_journal journal;
     zo_survey survey;
     json_t *recipe;

@@ -13,16 +13,18 @@ typedef struct saved {
     zo_trainer *trainer;
 } saved;
 
+/* A run killed while it saved, between two renames, has the previous state alone. */
 static zo_status load_saved(zo_rebuild *b, const char *run, saved *s)
 {
-    if (access(b->checkpoint, F_OK)) return ZO_OK;
+    const char *path = !access(b->checkpoint, F_OK) ? b->checkpoint : b->previous;
+    if (access(path, F_OK)) return ZO_OK;
     zo_status status = zo_recipe_trainer(b->ctx, run, b->recipe, &b->def, &s->hollow, &s->trainer);
     if (!status) status = zo_net_copy(zo_trainer_net(s->trainer), &s->kept);
     /* A hollow trainer cannot know the data's part of the definition; the recipe does. */
     const char *definition = json_string_value(json_object_get(b->recipe, "definition"));
     if (!status)
-        status = zo_checkpoint_load(b->checkpoint, zo_recipe_hex(definition), false, &s->course,
-                                    s->kept, s->trainer);
+        status = zo_checkpoint_load(path, zo_recipe_hex(definition), false, &s->course, s->kept,
+                                    s->trainer);
     s->there = !status;
     /* Its step was taken, even if nothing in the journal follows it. */
     if (s->there && s->course.step > b->survey.done) b->survey.done = s->course.step;
