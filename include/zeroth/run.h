@@ -117,9 +117,9 @@ typedef struct zo_verified {
     double seconds;          /**< that took */
     double seconds_training; /**< the run itself took, by its record; NaN if it has none */
     bool model;              /**< model.safetensors was there and was compared */
-    bool checkpoint;         /**< checkpoint, or else checkpoint.previous, was there and was compared */
-    int64_t numbers;         /**< compared in all */
-    int64_t different;       /**< whose bits differ */
+    bool checkpoint;   /**< checkpoint, or else checkpoint.previous, was there and was compared */
+    int64_t numbers;   /**< compared in all */
+    int64_t different; /**< whose bits differ */
 } zo_verified;
 
 /** Takes the steps of a run again, from its journal, and compares the bits with its model and its checkpoint. Where losses determine a

@@ -110,11 +110,17 @@ double zo_net_tail_cost(const zo_net *net, int from)
     return cost;
 }
 
-/* Examples of one item: enough rows for the product, few enough for the caches and to share among threads. */
-static size_t tile_rows(const zo_net *net)
+/* Examples of one item: enough rows for the product, few enough for the caches, and where there are few items the same number for each
+ * thread, if that leaves rows enough. */
+static size_t tile_rows(const zo_net *net, size_t n)
 {
-    size_t ld = net->stage[0].ld_in, rows = 65536 / (ld > net->widest ? ld : net->widest);
-    return rows < 8 ? 8 : rows < 112 ? rows : 112;
+    size_t ld = net->stage[0].ld_in, threads = (size_t)zo_context_threads(net->ctx),
+           most = (1 << 16) / (ld > net->widest ? ld : net->widest);
+    most = most < 8 ? 8 : most < 128 ? most : 128;
+    size_t items = (n + most - 1) / most;
+    size_t alike = (items + threads - 1) / threads * threads;
+    if (items < 8 * threads && alike <= n / 16) items = alike;
+    return (n + items - 1) / items;
 }
 
 /* Like the error text, room may change behind a const: calls with one network do not overlap. */
@@ -128,8 +134,19 @@ static float *forward_room(const zo_net *net, size_t floats)
     return owner->room;
 }
 
+/* Whether examples can be read where they lie: nothing to scale, no pads. */
+static bool read_in_place(const zo_net *net)
+{
+    if (net->stage[0].ld_in != (size_t)net->inputs) return false;
+    for (int i = 0; i < net->inputs; i++) {
+        if (net->shift[i] != 0 || net->scale[i] != 1) return false;
+    }
+    return true;
+}
+
 typedef struct forward_job {
     const zo_net *net;
+    bool in_place;
     float *arena;
     size_t arena_size, tile;
     int64_t n;
@@ -144,15 +161,16 @@ static void forward_item(void *arg, int64_t item, int worker)
     size_t first = (size_t)item * job->tile,
            m = (size_t)job->n - first < job->tile ? (size_t)job->n - first : job->tile;
     size_t inputs = (size_t)net->inputs, outputs = (size_t)net->outputs, ld = net->stage[0].ld_in;
-    float *in = job->arena + (size_t)worker * job->arena_size;
-    for (size_t i = 0; i < m; i++)
-        net->ctx->kernels->standardise(in + i * ld, job->x + (first + i) * inputs, inputs,
-                                       net->shift, net->scale);
+    float *room = job->arena + (size_t)worker * job->arena_size, *standard = room;
+    const float *x = job->x + first * inputs;
+    for (size_t i = 0; !job->in_place && i < m; i++)
+        net->ctx->kernels->standardise(standard + i * ld, x + i * inputs, inputs, net->shift,
+                                       net->scale);
     zo_tail tail = {.params = net->params,
                     .m = m,
-                    .in = in,
+                    .in = job->in_place ? x : standard,
                     .ld = ld,
-                    .scratch = in + job->tile * ld,
+                    .scratch = room + job->tile * ld,
                     .most = job->tile};
     const float *y = zo_net_tail(net, &tail);
     size_t ld_y = net->stage[net->stages - 1].ld_out;
@@ -169,7 +187,9 @@ zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y)
     if (n < 0 || (n > 0 && (!x || !y)))
         return zo_fail(ctx, ZO_USAGE, "zo_net_forward: n < 0, or x or y is NULL");
     if (n == 0) return ZO_OK;
-    forward_job job = {.net = net, .n = n, .x = x, .y = y, .tile = tile_rows(net)};
+    forward_job job = {.net = net, .n = n, .x = x, .y = y};
+    job.tile = tile_rows(net, (size_t)n);
+    job.in_place = read_in_place(net);
     job.arena_size = zo_round16(job.tile * net->stage[0].ld_in + zo_net_scratch(net, job.tile)) + 16;
     job.arena = forward_room(net, job.arena_size * (size_t)zo_context_threads(ctx));
     if (!job.arena) return ZO_NO_MEMORY;

@@ -54,46 +54,94 @@ LANES size_t readable(const zo_window *w, size_t j)
     return w->pitch >= zo_round16(w->channels) ? 16 : lanes_at(j, w->channels);
 }
 
-/* The first of the largest; but a NaN wins, so that divergence is not hidden. */
-LANES v16 larger(v16 best, v16 x)
-{
-    return v_select(v_lt(best, x), x, v_select(v_nan(x), x, best));
-}
+/* Up to four outputs whose windows lie the same way hide each other's latency. The lines of one, for each; `pixels` is a constant where
+ * they are used, so what lies past it vanishes. */
+#define EACH_PIXEL(X) X(0) X(1) X(2) X(3)
+enum { MOST_PIXELS = 4 };
 
-LANES v16 pool_view(const view *v, size_t j, size_t left, bool largest)
-{
-    const float *in = v->in + j;
-    v16 result = largest && v->rows > 0 && v->columns > 0 ? take(in, left) : v_set(0);
-    for (size_t r = 0; r < v->rows; r++, in += v->row) {
-        for (size_t c = 0; c < v->columns; c++) {
-            v16 x = take(in + c * v->column, left);
-            result = largest ? larger(result, x) : v_add(result, x);
-        }
-    }
-    return result;
-}
+typedef void views_fn(float *out, const view *v, const zo_window *w, const void *with,
+                      const size_t pixels);
 
-static void pool(float *out, const float *in, const zo_window *w, bool largest)
+/* Calls `at` for all outputs in order, with the view of the first of `pixels`. */
+LANES void each_views(float *out, const float *in, const zo_window *w, views_fn *at,
+                      const void *with)
 {
     size_t ld = zo_round16(w->channels);
     for (size_t y = 0; y < w->out_height; y++) {
         span rows = rows_at(w, y);
-        for (size_t x = 0; x < w->out_width; x++, out += ld) {
+        for (size_t x = 0; x < w->out_width;) {
             view v = view_at(in, w, rows, columns_at(w, x), y, x);
-            size_t count = v.rows * v.columns;
-            for (size_t j = 0; j < w->channels; j += 16) {
-                v16 sum = pool_view(&v, j, readable(w, j), largest);
-                v_store(out + j, largest || !count ? sum : v_div(sum, v_set((float)count)));
-            }
+            size_t last = x + MOST_PIXELS - 1;
+            bool whole = v.columns == w->width && last < w->out_width &&
+                         columns_at(w, last).last == w->width;
+            if (whole)
+                at(out, &v, w, with, MOST_PIXELS);
+            else
+                at(out, &v, w, with, 1);
+            x += whole ? MOST_PIXELS : 1;
+            out += (whole ? MOST_PIXELS : 1) * ld;
         }
     }
 }
 
-/* Sixteen channels of `pixels` outputs whose windows lie the same way, `next` floats apart. They hide each other's latency. */
-#define EACH_PIXEL(X) X(0) X(1) X(2) X(3)
-enum { MOST_PIXELS = 4 };
-LANES void depthwise_views(float *out, const view *v, size_t next, const float *weight,
-                           size_t width, size_t ld, v16 bias, size_t left, const size_t pixels)
+/* The first of the largest; but a NaN wins, so that divergence is not hidden. (v_max gives its second if either is a NaN.) */
+LANES v16 larger(v16 best, v16 x) { return v_select(v_nan(x), x, v_max(x, best)); }
+
+LANES void pool_channels(float *out, const view *v, size_t next, size_t ld, size_t left,
+                         const bool largest, const size_t pixels)
+{
+    size_t count = v->rows * v->columns;
+    bool begun = largest && count > 0;
+    v16 parts = v_set(count ? (float)count : 1);
+#define BEGIN(p) v16 best##p = begun && p < pixels ? take(v->in + p * next, left) : v_set(0);
+#define TERM(p)                                                                                    \
+    if (p < pixels) {                                                                              \
+        v16 x = take(in + p * next, left);                                                         \
+        best##p = largest ? larger(best##p, x) : v_add(best##p, x);                                \
+    }
+#define END(p)                                                                                     \
+    if (p < pixels) v_store(out + p * ld, largest ? best##p : v_div(best##p, parts));
+    EACH_PIXEL(BEGIN)
+    for (size_t r = 0; r < v->rows; r++) {
+        const float *in = v->in + r * v->row + (r == 0 && begun ? v->column : 0);
+        for (size_t c = r == 0 && begun; c < v->columns; c++, in += v->column) {
+            EACH_PIXEL(TERM)
+        }
+    }
+    EACH_PIXEL(END)
+#undef BEGIN
+#undef TERM
+#undef END
+}
+
+/* with: whether the largest is wanted, not the mean. */
+LANES void pool_views(float *out, const view *v, const zo_window *w, const void *with,
+                      const size_t pixels)
+{
+    const bool largest = *(const bool *)with;
+    size_t ld = zo_round16(w->channels), next = w->stride * w->pitch;
+    for (size_t j = 0; j < w->channels; j += 16) {
+        view part = *v;
+        part.in += j;
+        size_t left = readable(w, j);
+        if (left == 16)
+            pool_channels(out + j, &part, next, ld, 16, largest, pixels);
+        else
+            pool_channels(out + j, &part, next, ld, left, largest, pixels);
+    }
+}
+
+static void pool(float *out, const float *in, const zo_window *w, bool largest)
+{
+    static const bool max = true, mean = false;
+    if (largest)
+        each_views(out, in, w, pool_views, &max);
+    else
+        each_views(out, in, w, pool_views, &mean);
+}
+
+LANES void depthwise_channels(float *out, const view *v, size_t next, const float *weight,
+                              size_t width, size_t ld, v16 bias, size_t left, const size_t pixels)
 {
 #define BEGIN(p) v16 sum##p = v_set(0);
 #define TERM(p)                                                                                    \
@@ -114,41 +162,32 @@ LANES void depthwise_views(float *out, const view *v, size_t next, const float *
 #undef END
 }
 
-LANES void depthwise_channels(float *out, const view *v, const float *weight, const float *bias,
-                              const zo_window *w, const size_t pixels)
+typedef struct depthwise_weights {
+    const float *weight, *bias;
+} depthwise_weights;
+
+LANES void depthwise_views(float *out, const view *v, const zo_window *w, const void *with,
+                           const size_t pixels)
 {
+    const depthwise_weights *d = with;
     size_t ld = zo_round16(w->channels), next = w->stride * w->pitch;
     for (size_t j = 0; j < w->channels; j += 16) {
         view part = *v;
         part.in += j;
-        v16 b = bias ? v_load(bias + j) : v_set(-0.0f); /* x + -0 is x */
+        v16 b = d->bias ? v_load(d->bias + j) : v_set(-0.0f); /* x + -0 is x */
         size_t left = readable(w, j);
         if (left == 16)
-            depthwise_views(out + j, &part, next, weight + j, w->width, ld, b, 16, pixels);
+            depthwise_channels(out + j, &part, next, d->weight + j, w->width, ld, b, 16, pixels);
         else
-            depthwise_views(out + j, &part, next, weight + j, w->width, ld, b, left, pixels);
+            depthwise_channels(out + j, &part, next, d->weight + j, w->width, ld, b, left, pixels);
     }
 }
 
 static void depthwise(float *out, const float *in, const float *weight, const float *bias,
                       const zo_window *w)
 {
-    size_t ld = zo_round16(w->channels);
-    for (size_t y = 0; y < w->out_height; y++) {
-        span rows = rows_at(w, y);
-        for (size_t x = 0; x < w->out_width;) {
-            view v = view_at(in, w, rows, columns_at(w, x), y, x);
-            size_t last = x + MOST_PIXELS - 1;
-            bool whole = v.columns == w->width && last < w->out_width &&
-                         columns_at(w, last).last == w->width;
-            if (whole)
-                depthwise_channels(out, &v, weight, bias, w, MOST_PIXELS);
-            else
-                depthwise_channels(out, &v, weight, bias, w, 1);
-            x += whole ? MOST_PIXELS : 1;
-            out += (whole ? MOST_PIXELS : 1) * ld;
-        }
-    }
+    depthwise_weights d = {weight, bias};
+    each_views(out, in, w, depthwise_views, &d);
 }
 #undef EACH_PIXEL
 #endif
