@@ -1,7 +1,7 @@
 /* Perturbed passes against plain batched inference of the same layers and rows, in the same run; the share of a step outside passes; memory;
  * plain inference alone. CSV on stdout, all threads.
  *
- *     passes [--quick]
+ *     passes [--quick | --net NAME [KIND]]
  *     passes --peer mlp256|mlp4096|cnn|resnet|openes     one JSON line, for bench/peers.py
  */
 #include "bench.h"
@@ -22,6 +22,7 @@ typedef struct plain {
     size_t rows, total; /* that run together, of all */
     float *in;          /* [rows][ld] */
     float **scratch;    /* [workers] */
+    float **moved;      /* [workers]: [rows][ld] */
     const float **cache;
     int32_t *label;
 } plain;
@@ -32,11 +33,16 @@ static void run_plain(void *arg, int64_t item, int worker)
     const zo_net *net = p->l->net;
     size_t first = (size_t)item * p->rows,
            m = p->total - first < p->rows ? p->total - first : p->rows;
-    float loss[512];
+    float loss[512], *in = p->in;
+    if (p->from > 0) { /* what moves is what goes into the activation: that runs as well */
+        const zo_stage *before = net->stage + p->from - 1;
+        in = p->moved[worker];
+        zo_stage_activation(net, before, m, p->in, in);
+    }
     zo_tail tail = {.params = net->params,
                     .from = p->from,
                     .m = m,
-                    .in = p->in,
+                    .in = in,
                     .ld = p->from < net->stages ? net->stage[p->from].ld_in
                                                 : net->stage[p->from - 1].ld_out,
                     .cache = p->cache,
@@ -45,27 +51,30 @@ static void run_plain(void *arg, int64_t item, int worker)
     zo_learner_losses(p->l, loss, zo_net_tail(net, &tail), m, p->label, NULL);
 }
 
-/* Seconds of `total` rows through the stages from `from` on, losses included. */
-static double plain_seconds(const zo_learner *l, int from, size_t total)
+/* Seconds of `times` times `total` rows through the stages from `from` on, and through the activation before them, losses included. */
+static double plain_seconds(const zo_learner *l, int from, size_t total, int times)
 {
     const zo_net *net = l->net;
     size_t rows = 65536 / net->widest, workers = (size_t)zo_context_threads(l->ctx);
     rows = rows < 8 ? 8 : rows < 112 ? rows : 112;
     size_t ld = from < net->stages ? net->stage[from].ld_in : net->stage[from - 1].ld_out;
-    plain p = {l, from, rows, total, bench_numbers(rows * ld), NULL, NULL, NULL};
+    plain p = {.l = l, .from = from, .rows = rows, .total = total, .in = bench_numbers(rows * ld)};
     p.scratch = bench_room(workers * sizeof *p.scratch);
+    p.moved = bench_room(workers * sizeof *p.moved);
     p.cache = bench_room(((size_t)net->stages + 1) * sizeof *p.cache);
     p.label = bench_room(rows * sizeof *p.label);
-    for (size_t w = 0; w < workers; w++)
+    for (size_t w = 0; w < workers; w++) {
         p.scratch[w] = bench_room(zo_net_scratch(net, rows) * sizeof(float));
+        p.moved[w] = bench_room(rows * ld * sizeof(float));
+    }
     for (int i = 0; i <= net->stages; i++) p.cache[i] = p.scratch[0];
     int64_t items = (int64_t)((total + rows - 1) / rows);
-    zo_parallel(l->ctx, items < 4 ? items : 4, run_plain, &p); /* warm */
+    zo_parallel(l->ctx, items, run_plain, &p); /* warm */
     double start = bench_now();
-    zo_parallel(l->ctx, items, run_plain, &p);
+    for (int i = 0; i < times; i++) zo_parallel(l->ctx, items, run_plain, &p);
     double seconds = bench_now() - start;
-    for (size_t w = 0; w < workers; w++) free(p.scratch[w]);
-    free(p.scratch), free((void *)p.cache), free(p.label), free(p.in);
+    for (size_t w = 0; w < workers; w++) free(p.scratch[w]), free(p.moved[w]);
+    free(p.scratch), free(p.moved), free((void *)p.cache), free(p.label), free(p.in);
     return seconds;
 }
 
@@ -88,20 +97,20 @@ static const kind kinds[] = {
 };
 
 /* The same layers and rows as the passes of a kind, the clean one included: multiply-adds, and seconds of plain inference. */
-static double same_work(const bench_learner *b, const kind *k, double *work)
+static double same_work(const bench_learner *b, const kind *k, int times, double *work)
 {
     const zo_net *net = b->l.net;
-    double seconds = plain_seconds(&b->l, 0, BATCH);
+    double seconds = plain_seconds(&b->l, 0, BATCH, times);
     *work = BATCH * net->cost;
     bool nodes = !strcmp(k->name, "nodes");
     for (int i = 0; i < net->stages && nodes; i++) {
         if (!net->stage[i].rows) continue;
-        seconds += plain_seconds(&b->l, i + 1, BATCH * (size_t)k->draws);
+        seconds += plain_seconds(&b->l, i + 1, BATCH * (size_t)k->draws, times);
         *work += BATCH * k->draws * zo_net_tail_cost(net, i + 1);
     }
     if (nodes) return seconds;
     *work += BATCH * k->draws * net->cost;
-    return seconds + plain_seconds(&b->l, 0, BATCH * (size_t)k->draws);
+    return seconds + plain_seconds(&b->l, 0, BATCH * (size_t)k->draws, times);
 }
 
 /* Multiply-adds of the direction, to be taken from what a step reports. */
@@ -125,14 +134,19 @@ static void measure(const zo_task *task, const bench_net *n, const kind *k, int 
     bench_learner *b = bench_learner_create(task, net, BATCH, k->estimator, k->settings);
     double time[16], rate[16], outside[16], done = 0, work = 0, gflops[16], seconds[2];
     bench_step(b, seconds);
+    int times = 1 + (int)(0.03 / (seconds[0] + seconds[1])); /* a round is long enough for the clock */
     for (int r = 0; r < rounds; r++) {
-        zo_step_info info = bench_step(b, seconds);
-        double alone = same_work(b, k, &work);
-        done = info.cost - direction_work(b, k);
-        time[r] = alone / seconds[0];
-        rate[r] = done / seconds[0] / (work / alone);
-        outside[r] = seconds[1] / (seconds[0] + seconds[1]);
-        gflops[r] = 2e-9 * work / alone;
+        double passes = 0, rest = 0;
+        for (int i = 0; i < times; i++) {
+            done = bench_step(b, seconds).cost - direction_work(b, k);
+            passes += seconds[0];
+            rest += seconds[1];
+        }
+        double alone = same_work(b, k, times, &work);
+        time[r] = alone / passes;
+        rate[r] = done / passes / (work / alone);
+        outside[r] = rest / (passes + rest);
+        gflops[r] = 2e-9 * work * times / alone;
     }
     printf("%s,%s,%d,%.4g,%.4g,%.1f,%.3f,%.3f,%.3f\n", n->name, k->name, k->draws, work, done,
            bench_median(gflops, rounds), bench_median(time, rounds), bench_median(rate, rounds),
@@ -140,6 +154,31 @@ static void measure(const zo_task *task, const bench_net *n, const kind *k, int 
     fflush(stdout);
     bench_learner_destroy(b);
     zo_net_destroy(net);
+}
+
+/* What is not passes in a step as users take it, with the default settings of each estimator. */
+static void print_outside(const zo_task *task, int rounds)
+{
+    static const char *const none[] = {NULL};
+    printf("# outside of passes, with default settings:");
+    for (size_t n = 0; n < sizeof nets / sizeof *nets; n++) {
+        for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+            zo_net *net = bench_create(task, nets[n].spec);
+            bench_learner *b = bench_learner_create(task, net, BATCH, kinds[k].estimator, none);
+            double share[16], seconds[2];
+            bench_step(b, seconds);
+            if (seconds[0] > 0.5) rounds = 1;
+            for (int r = 0; r < rounds; r++) {
+                bench_step(b, seconds);
+                share[r] = seconds[1] / (seconds[0] + seconds[1]);
+            }
+            printf(" %s %s %.3f", nets[n].name, kinds[k].name, bench_median(share, rounds));
+            fflush(stdout);
+            bench_learner_destroy(b);
+            zo_net_destroy(net);
+        }
+    }
+    printf("\n");
 }
 
 /* ---- memory ---- */
@@ -287,21 +326,21 @@ static int peer(const char *name)
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "--peer")) return peer(argv[2]);
-    bool quick = false, only = argc == 3 && !strcmp(argv[1], "--net");
-    for (int i = 1; i < argc && !only; i++) {
-        quick = !strcmp(argv[i], "--quick");
-        if (!quick)
-            return fprintf(stderr, "usage: passes [--quick | --net NAME | --peer NAME]\n"), 2;
-    }
+    bool quick = argc == 2 && !strcmp(argv[1], "--quick"),
+         only = (argc == 3 || argc == 4) && !strcmp(argv[1], "--net");
+    if (argc > 1 && !quick && !only)
+        return fprintf(stderr, "usage: passes [--quick | --net NAME [KIND] | --peer NAME]\n"), 2;
     zo_context *ctx = bench_context(0);
     zo_task *task = bench_task(ctx, 784, 600);
     printf("net,passes,draws,multiply_adds,done,plain_gflops,time_ratio,rate_ratio,outside\n");
     for (size_t n = 0; n < sizeof nets / sizeof *nets; n++) {
         for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
             if (only && strcmp(argv[2], nets[n].name) != 0) continue;
+            if (argc == 4 && strcmp(argv[3], kinds[k].name) != 0) continue;
             measure(task, nets + n, kinds + k, quick ? 3 : 9);
         }
     }
+    if (!only) print_outside(task, quick ? 3 : 9);
     if (!only) print_memory();
     zo_task_destroy(task);
     zo_context_destroy(ctx);

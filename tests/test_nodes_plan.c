@@ -189,7 +189,7 @@ static void draws_take_no_memory(void **state)
 }
 
 /* What a thread more takes: two tensors of the rows that run together, or one more for each block within a block; the room for padded
- * images, twice; z of an item; and small things: noise, losses that wait, a row. */
+ * images, twice; z of an item; 32 KiB of noise; and small things: losses that wait, a row. */
 static void threads_take_little(void **state)
 {
     (void)state;
@@ -208,7 +208,7 @@ static void threads_take_little(void **state)
         }
         rows = rows < 8 ? 8 : rows < 112 ? rows : 112;
         double most = 4.0 * (double)(slots * rows * net->widest + 2 * net->padded + z + tile) +
-                      2 * ZO_ITEM * 16 * 8 + 8 * (double)net->widest + 30000;
+                      32768 + 2 * ZO_ITEM * 16 * 8 + 8 * (double)net->widest + 30000;
         print_message("%s: %lld bytes, %lld for two threads more, at most %.0f\n", nets[i].spec,
                       one, more, 2 * most);
         assert_true((double)more <= 2 * most);

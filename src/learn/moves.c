@@ -4,6 +4,7 @@
 
 #define ROWS_LEAST 8
 #define ROWS_FLOATS 65536 /* of the widest activations: half of what a core keeps near it */
+#define KEPT_BLOCKS 2048  /* of noise, 16 bytes each, that stay from the draws to their sum */
 
 static bool grouped(const zo_stage *s) { return s->activation && s->activation->grouped; }
 
@@ -54,8 +55,11 @@ zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise,
     m->target = zo_alloc_zero(l->ctx, ZO_MOVES_ROWS * (size_t)net->outputs, sizeof(float));
     m->row = zo_alloc_zero(l->ctx, net->widest, sizeof(float));
     m->weights = zo_alloc_zero(l->ctx, weights + 16, sizeof(float));
-    m->signs = zo_alloc_zero(l->ctx, (gaussian ? 1 : ZO_MOVES_DRAWS * blocks) * 8, sizeof(uint16_t));
-    m->normal = zo_alloc_zero(l->ctx, (gaussian ? ZO_MOVES_DRAWS * blocks : 1) * 4, sizeof(float));
+    m->blocks = blocks * ZO_MOVES_DRAWS * ZO_ITEM;
+    if (m->blocks > KEPT_BLOCKS) m->blocks = KEPT_BLOCKS;
+    if (m->blocks < blocks * ZO_MOVES_DRAWS) m->blocks = blocks * ZO_MOVES_DRAWS;
+    m->signs = zo_alloc_zero(l->ctx, (gaussian ? 1 : m->blocks) * 8, sizeof(uint16_t));
+    m->normal = zo_alloc_zero(l->ctx, (gaussian ? m->blocks : 1) * 4, sizeof(float));
     bool all = m->scratch && m->target && m->row && m->weights && m->signs && m->normal;
     return all ? ZO_OK : ZO_NO_MEMORY;
 }
@@ -202,45 +206,53 @@ void zo_moves_complete(zo_moves *c, const zo_place *at, float move, double *to)
 
 /* ---- random draws ---- */
 
-/* The noise of draws [k, k + n) of row r, n <= ZO_MOVES_DRAWS, from the stream of the example at this stage. */
-static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t n)
+/* Where the noise of draw d of row r lies, of those that a call is about, in blocks. */
+static size_t noise_at(const zo_moves *c, const zo_place *at, size_t r, size_t d)
+{
+    return (c->kept ? (r - c->kept_row) * c->kept_draws + d : d % ZO_MOVES_DRAWS) *
+           blocks_of(c->noise, at->floats);
+}
+
+/* The noise of draws [k + d, k + d + n) of row r, n <= ZO_MOVES_DRAWS, from the stream of the example at this stage. */
+static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t d, size_t n)
 {
     const zo_learner *l = c->trace->l;
-    size_t b = at->first + r, blocks = blocks_of(c->noise, at->floats);
+    size_t b = at->first + r, blocks = blocks_of(c->noise, at->floats), to = noise_at(c, at, r, d);
     uint32_t item =
         (uint32_t)(b * (size_t)l->net->stages + (size_t)at->stage); /* at most 2^16 x 2^13 */
     zo_stream stream = zo_stream_at(l->seed, ZO_FOR_NOISE, (uint64_t)l->step, item);
+    uint32_t from = (uint32_t)((k + d) * blocks);
     if (c->noise == ZO_NOISE_GAUSSIAN)
-        zo_noise_normal(l->k, &stream, (uint32_t)(k * blocks), n * 4 * blocks, c->normal);
+        zo_noise_normal(l->k, &stream, from, n * 4 * blocks, c->normal + 4 * to);
     else
-        zo_noise_signs(l->k, &stream, (uint32_t)(k * blocks), n * 8 * blocks, c->signs);
+        zo_noise_signs(l->k, &stream, from, n * 8 * blocks, c->signs + 8 * to);
 }
 
-/* Draw d of those, signs or numbers; the other is NULL. How far draws are apart, in these. */
-static const uint16_t *signs_of(const zo_moves *c, const zo_place *at, size_t d)
+/* That noise, as signs or as numbers; the other is NULL. */
+static const uint16_t *signs_of(const zo_moves *c, const zo_place *at, size_t r, size_t d)
 {
-    return c->noise == ZO_NOISE_GAUSSIAN ? NULL : c->signs + d * 8 * blocks_of(c->noise, at->floats);
+    return c->noise == ZO_NOISE_GAUSSIAN ? NULL : c->signs + 8 * noise_at(c, at, r, d);
 }
 
-static const float *normal_of(const zo_moves *c, const zo_place *at, size_t d)
+static const float *normal_of(const zo_moves *c, const zo_place *at, size_t r, size_t d)
 {
-    return c->noise == ZO_NOISE_GAUSSIAN ? c->normal + d * 4 * blocks_of(c->noise, at->floats)
-                                         : NULL;
+    return c->noise == ZO_NOISE_GAUSSIAN ? c->normal + 4 * noise_at(c, at, r, d) : NULL;
 }
 
-/* Rows of draws [k, k + n) of one example, noise made: outputs of the stage moved along each. to[d] receives the loss of draw k + d. */
-static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t n, float move, double *to)
+/* Rows of draws [d, end) of one example, noise made: outputs of the stage moved along each. to[d] receives the loss of draw d. */
+static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t d, size_t end,
+                         float move, double *to)
 {
     const zo_net *net = c->trace->l->net;
     const zo_stage *st = net->stage + at->stage;
     zo_activate_fn f = grouped(st) ? NULL : zo_stage_activate(c->trace->l->k, st);
     static const int32_t same[ZO_MOVES_DRAWS];
-    for (size_t d = 0, m; d < n; d += m) {
-        m = c->rows - c->n < n - d ? c->rows - c->n : n - d;
+    for (size_t m; d < end; d += m) {
+        m = c->rows - c->n < end - d ? c->rows - c->n : end - d;
         float *rows = waiting(c, at->stage) + c->n * st->ld_out;
         c->trace->l->k->disturb(rows, st->ld_out, z_of(c, at, r), st->ld_out, same, m, st->ld_out,
-                                move, signs_of(c, at, d), 8 * blocks_of(c->noise, st->ld_out),
-                                normal_of(c, at, d), 4 * blocks_of(c->noise, st->ld_out), f,
+                                move, signs_of(c, at, r, d), 8 * blocks_of(c->noise, st->ld_out),
+                                normal_of(c, at, r, d), 4 * blocks_of(c->noise, st->ld_out), f,
                                 st->number);
         if (grouped(st)) zo_stage_activation(net, st, m, rows, rows);
         for (size_t x = 0; x < m; x++) add_row(c, at->first + r, to + d + x);
@@ -249,16 +261,17 @@ static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t n, fl
 }
 
 /* The same with the weights moved: a small pass of the stage for each draw. */
-static void draw_weights(zo_moves *c, const zo_place *at, size_t r, size_t n, float move, double *to)
+static void draw_weights(zo_moves *c, const zo_place *at, size_t r, size_t d, size_t end,
+                         float move, double *to)
 {
     const zo_net *net = c->trace->l->net;
     const zo_stage *st = net->stage + at->stage;
     zo_room room = zo_net_room(net, c->scratch);
     zo_rows rows = {
         .m = 1, .in = c->trace->tensor[at->stage] + (at->first + r) * st->ld_in, .ld = st->ld_in};
-    for (size_t d = 0; d < n; d++) {
+    for (; d < end; d++) {
         c->trace->l->k->add_noise(c->weights, net->params + st->weight, at->floats, move,
-                                  signs_of(c, at, d), normal_of(c, at, d));
+                                  signs_of(c, at, r, d), normal_of(c, at, r, d));
         rows.h = waiting(c, at->stage) + c->n * st->ld_out;
         zo_stage_forward(net, st, &room, c->weights,
                          st->has_bias ? c->weights + st->weight_floats : NULL, &rows);
@@ -268,19 +281,29 @@ static void draw_weights(zo_moves *c, const zo_place *at, size_t r, size_t n, fl
     }
 }
 
-void zo_moves_draw(zo_moves *c, const zo_place *at, size_t k, size_t n, float sigma, double *plus,
-                   double *minus)
+size_t zo_moves_batch(const zo_moves *c, const zo_place *at, size_t n)
 {
-    for (size_t r = 0; r < at->m; r++) {
+    size_t rows = c->blocks / (n * blocks_of(c->noise, at->floats));
+    /* Few rows would leave the products half empty: rather make the noise twice. */
+    return rows >= at->m || rows * n < 2 * c->rows ? at->m : rows;
+}
+
+void zo_moves_draw(zo_moves *c, const zo_place *at, size_t row, size_t rows, size_t k, size_t n,
+                   float sigma, double *plus, double *minus)
+{
+    c->kept_row = row;
+    c->kept_draws = n;
+    c->kept = rows * n * blocks_of(c->noise, at->floats) <= c->blocks;
+    for (size_t r = row; r < row + rows; r++) {
         for (size_t d = 0; d < n; d += ZO_MOVES_DRAWS) {
-            size_t m = n - d < ZO_MOVES_DRAWS ? n - d : ZO_MOVES_DRAWS;
-            make_noise(c, at, r, k + d, m);
+            size_t end = d + ZO_MOVES_DRAWS < n ? d + ZO_MOVES_DRAWS : n;
+            make_noise(c, at, r, k, d, end - d);
             for (int side = 0; side < (minus ? 2 : 1); side++) {
-                double *to = (side ? minus : plus) + r * n + d;
+                double *to = (side ? minus : plus) + r * n;
                 if (at->weights)
-                    draw_weights(c, at, r, m, side ? -sigma : sigma, to);
+                    draw_weights(c, at, r, d, end, side ? -sigma : sigma, to);
                 else
-                    draw_outputs(c, at, r, m, side ? -sigma : sigma, to);
+                    draw_outputs(c, at, r, d, end, side ? -sigma : sigma, to);
             }
         }
     }
@@ -294,14 +317,14 @@ void zo_moves_add(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t n,
     float weights[ZO_MOVES_DRAWS];
     for (size_t d = 0; d < n; d += ZO_MOVES_DRAWS) {
         size_t m = n - d < ZO_MOVES_DRAWS ? n - d : ZO_MOVES_DRAWS;
-        make_noise(c, at, r, k + d, m);
+        if (!c->kept) make_noise(c, at, r, k, d, m);
         for (size_t x = 0; x < m; x++) weights[x] = (float)weight[d + x];
         if (c->noise == ZO_NOISE_GAUSSIAN) {
             for (size_t x = 0; x < m; x++)
-                kernels->add_scaled(sum, normal_of(c, at, x), at->floats, weights[x]);
+                kernels->add_scaled(sum, normal_of(c, at, r, d + x), at->floats, weights[x]);
         } else {
-            kernels->add_draws(sum, c->signs, 8 * blocks_of(c->noise, at->floats), m, at->floats,
-                               weights);
+            kernels->add_draws(sum, signs_of(c, at, r, d), 8 * blocks_of(c->noise, at->floats), m,
+                               at->floats, weights);
         }
     }
 }

@@ -25,8 +25,11 @@ typedef struct zo_moves {
     float *target;   /* [ZO_MOVES_ROWS][outputs] */
     float *row;      /* [widest] */
     float *weights;  /* moved weights and bias of a stage */
-    uint16_t *signs; /* [ZO_MOVES_DRAWS] draws, each of whole blocks; or, for normal numbers: */
-    float *normal;
+    uint16_t *signs; /* [blocks][8]; or, for normal numbers: */
+    float *normal;   /* [blocks][4] */
+    size_t blocks;   /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
+    bool kept;       /* the noise of all rows of the last zo_moves_draw() is there, from `kept_row` on, `kept_draws` for each */
+    size_t kept_row, kept_draws;
 } zo_moves;
 
 /* What is moved: stage `stage` for rows [first, first + m) of the batch, m <= ZO_ITEM, by the worker that made their clean passes. */
@@ -56,12 +59,15 @@ void zo_moves_fini(zo_moves *m);
  * change it is left alone. */
 void zo_moves_complete(zo_moves *m, const zo_place *at, float move, double *to);
 
-/* Moves along `n` draws from draw k on, of every row: the loss of draw k + d of row r goes to plus[r * n + d], and that of its opposite to
- * minus[r * n + d] unless minus is NULL. */
-void zo_moves_draw(zo_moves *m, const zo_place *at, size_t k, size_t n, float sigma, double *plus,
-                   double *minus);
+/* Most rows for which zo_moves_draw() of `n` draws should be called at once: zo_moves_add() then finds their noise made. */
+size_t zo_moves_batch(const zo_moves *m, const zo_place *at, size_t n);
 
-/* sum[floats] += weight[d] * draw k + d of row r, d < n. */
+/* Moves along `n` draws from draw k on, of `rows` rows from `row` on: the loss of draw k + d of row r goes to plus[r * n + d], and that of
+ * its opposite to minus[r * n + d] unless minus is NULL. */
+void zo_moves_draw(zo_moves *m, const zo_place *at, size_t row, size_t rows, size_t k, size_t n,
+                   float sigma, double *plus, double *minus);
+
+/* sum[floats] += weight[d] * draw k + d of row r, d < n: a row of the last zo_moves_draw(), and its draws. */
 void zo_moves_add(zo_moves *m, const zo_place *at, size_t r, size_t k, size_t n,
                   const double *weight, float *sum);
 

@@ -95,7 +95,7 @@ static void plan_site(state *s, int i)
                                 p->sides / net->cost;
     size_t *end = p->weights ? &s->of_item : &s->numbers;
     p->results = *end;
-    *end += p->floats;
+    *end += p->weights ? p->floats : (size_t)st->outputs;
 }
 
 static zo_status init_worker(desk *w, const state *s)
@@ -202,7 +202,6 @@ static void clear_losses(desk *w, size_t rows, size_t n, const double *results, 
 
 static void complete_site(const state *s, desk *w, const zo_place *at, double *results)
 {
-    const zo_stage *st = learner(s)->net->stage + at->stage;
     const site *p = s->site + at->stage;
     clear_losses(w, at->m, p->count, results, s->numbers);
     zo_moves_complete(&w->moves, at, p->sigma, w->plus);
@@ -210,25 +209,69 @@ static void complete_site(const state *s, desk *w, const zo_place *at, double *r
     for (size_t r = 0; r < at->m; r++) {
         double *of = results + r * s->numbers;
         of[1] += (double)weigh(s, w, p, r, p->count, of[0]);
-        for (size_t j = 0; j < p->count; j++)
-            of[p->results + zo_moves_output(st, j)] = w->weight[j];
+        memcpy(of + p->results, w->weight, p->count * sizeof *of);
     }
+}
+
+/* Errors of one example's outputs, as they lie in a pass, from and to results, which have no pads. */
+static void take_errors(const zo_stage *st, const double *from, float *e)
+{
+    size_t c = (size_t)st->out.channels, pitch = st->out.pitch;
+    for (size_t i = 0; i < zo_shape_pixels(&st->out); i++, from += c, e += pitch) {
+        for (size_t j = 0; j < c; j++) e[j] = (float)from[j];
+    }
+}
+
+static void give_errors(const zo_stage *st, const float *e, double *to)
+{
+    size_t c = (size_t)st->out.channels, pitch = st->out.pitch;
+    for (size_t i = 0; i < zo_shape_pixels(&st->out); i++, to += c, e += pitch) {
+        for (size_t j = 0; j < c; j++) to[j] = e[j];
+    }
+}
+
+/* Adds to the errors of row r what its waiting losses come to. */
+static void add_errors(const state *s, desk *w, const zo_place *at, size_t r, size_t k, size_t n,
+                       double *of)
+{
+    const site *p = s->site + at->stage;
+    const zo_stage *st = learner(s)->net->stage + at->stage;
+    memset(w->errors, 0, p->floats * sizeof *w->errors);
+    if (k > 0) take_errors(st, of + p->results, w->errors);
+    zo_moves_add(&w->moves, at, r, k, n, w->weight, w->errors);
+    give_errors(st, w->errors, of + p->results);
+}
+
+/* The same for the item's direction of moved weights. */
+static void add_weights(const state *s, desk *w, const zo_place *at, size_t r, size_t k, size_t n,
+                        double *item)
+{
+    const site *p = s->site + at->stage;
+    double *to = item + ZO_ITEM * s->numbers + p->results;
+    for (size_t j = 0; j < p->floats; j++) w->errors[j] = k > 0 || r > 0 ? (float)to[j] : 0;
+    zo_moves_add(&w->moves, at, r, k, n, w->weight, w->errors);
+    for (size_t j = 0; j < p->floats; j++) to[j] = w->errors[j];
 }
 
 static void random_site(const state *s, desk *w, const zo_place *at, double *results)
 {
     const site *p = s->site + at->stage;
-    double *item = results + ZO_ITEM * s->numbers + p->results;
     for (size_t k = 0; k < p->count; k += s->group) {
-        size_t n = p->count - k < s->group ? p->count - k : s->group;
+        size_t n = p->count - k < s->group ? p->count - k : s->group,
+               most = zo_moves_batch(&w->moves, at, n);
         clear_losses(w, at->m, n, results, s->numbers);
-        zo_moves_draw(&w->moves, at, k, n, p->sigma, w->plus, p->sides == 2 ? w->minus : NULL);
-        for (size_t r = 0; r < at->m; r++) {
-            double *of = results + r * s->numbers, *to = p->weights ? item : of + p->results;
-            of[1] += (double)weigh(s, w, p, r, n, of[0]);
-            for (size_t j = 0; j < p->floats; j++) w->errors[j] = (float)to[j];
-            zo_moves_add(&w->moves, at, r, k, n, w->weight, w->errors);
-            for (size_t j = 0; j < p->floats; j++) to[j] = w->errors[j];
+        for (size_t row = 0, rows; row < at->m; row += rows) {
+            rows = at->m - row < most ? at->m - row : most;
+            zo_moves_draw(&w->moves, at, row, rows, k, n, p->sigma, w->plus,
+                          p->sides == 2 ? w->minus : NULL);
+            for (size_t r = row; r < row + rows; r++) {
+                double *of = results + r * s->numbers;
+                of[1] += (double)weigh(s, w, p, r, n, of[0]);
+                if (p->weights)
+                    add_weights(s, w, at, r, k, n, results);
+                else
+                    add_errors(s, w, at, r, k, n, of);
+            }
         }
     }
 }
@@ -239,9 +282,12 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
     size_t first = (size_t)item * ZO_ITEM, batch = (size_t)l->batch,
            m = batch - first < ZO_ITEM ? batch - first : ZO_ITEM;
     float loss[ZO_ITEM];
-    memset(results, 0, (ZO_ITEM * s->numbers + s->of_item) * sizeof *results);
+    if (m < ZO_ITEM) memset(results, 0, ZO_ITEM * s->numbers * sizeof *results);
     zo_trace_clean(&s->trace, first, m, loss, worker);
-    for (size_t r = 0; r < m; r++) results[r * s->numbers] = loss[r];
+    for (size_t r = 0; r < m; r++) {
+        results[r * s->numbers] = loss[r];
+        results[r * s->numbers + 1] = 0;
+    }
     for (int i = 0; i < l->net->stages; i++) {
         const site *p = s->site + i;
         if (!p->count) continue;
@@ -283,7 +329,6 @@ static zo_status check(void *st, const double *results)
                    "no loss of the batch is finite any more; try a smaller lr or sigma");
 }
 
-/* Pads of the errors are zero, whatever the noise put there. */
 static void settle(void *st, const double *results, int64_t part, int worker)
 {
     (void)worker;
@@ -292,14 +337,9 @@ static void settle(void *st, const double *results, int64_t part, int worker)
     size_t first, m;
     zo_trace_part(&s->trace, part, &i, &first, &m);
     const zo_stage *stage = learner(s)->net->stage + i;
-    size_t c = (size_t)stage->out.channels, pitch = stage->out.pitch;
-    for (size_t b = first; b < first + m; b++) {
-        const double *from = example_results(s, results, b) + s->site[i].results;
-        float *e = s->trace.e[i] + b * stage->ld_out;
-        for (size_t p = 0; p < zo_shape_pixels(&stage->out); p++) {
-            for (size_t j = 0; j < c; j++) e[p * pitch + j] = (float)from[p * pitch + j];
-        }
-    }
+    for (size_t b = first; b < first + m; b++)
+        take_errors(stage, example_results(s, results, b) + s->site[i].results,
+                    s->trace.e[i] + b * stage->ld_out);
     zo_trace_pack(&s->trace, i, first, m);
 }
 
