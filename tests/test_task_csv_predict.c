@@ -228,15 +228,15 @@ static void files_are_encoded(void **state)
     assert_true(fd >= 0);
     close(fd);
     write_file(path, flowers, strlen(flowers));
-    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 4, &n, &x, &label), ZO_OK);
+    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 4, 1, 1, &n, &x, &label), ZO_OK);
     assert_int_equal(n, 12);
     zo_free(ctx, x);
     zo_free(ctx, label);
-    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 5, &n, &x, &label), ZO_FORMAT);
+    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 5, 1, 1, &n, &x, &label), ZO_FORMAT);
     error_says(ctx, "4 features", "takes 5", NULL);
-    assert_int_equal(zo_task_encode(ctx, NULL, path, 4, &n, &x, &label), ZO_USAGE);
+    assert_int_equal(zo_task_encode(ctx, NULL, path, 4, 1, 1, &n, &x, &label), ZO_USAGE);
     remove(path);
-    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 4, &n, &x, &label), ZO_NOT_FOUND);
+    assert_int_equal(zo_task_encode(ctx, raw.encoder, path, 4, 1, 1, &n, &x, &label), ZO_NOT_FOUND);
     error_says(ctx, path, NULL);
     zo_raw_free(ctx, &raw);
 }

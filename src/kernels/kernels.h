@@ -91,7 +91,8 @@ static inline zo_operand zo_transposed(const float *a, size_t ld, size_t m, size
         .a = a, .rows = m, .lines = 1, .images = 1, .row = 1, .runs = 1, .run = k, .step = ld};
 }
 
-/* What happens to a product before it is stored, in this order. Zero-initialised: nothing. Row i counts through lines and images. */
+/* What happens to a product before it is stored, in this order: bias, signs, noise, low-rank noise, what is stored there (`accumulate`), then
+ * `pre` and the activation. Zero-initialised: nothing. Row i counts through lines and images. */
 typedef struct zo_epilogue {
     const float *bias; /* [n] padded: added to every row */
     const uint16_t *signs; /* [m][ld_signs]: bit j of word w is column 16w + j; 1 adds -sigma, 0 adds +sigma */
@@ -146,11 +147,9 @@ typedef struct zo_kernels {
 
     /* packed = b[k][n] (ldb, unpadded rows allowed). */
     void (*pack)(float *packed, const float *b, size_t ldb, size_t k, size_t n);
-    /* packed = transpose of b[n][k], zeros in the pad. */
-    void (*pack_transposed)(float *packed, const float *b, size_t ldb, size_t k, size_t n);
     /* packed_t [n][k] = transpose of packed [k][n], zeros in the pad: for the reference backward pass. */
     void (*repack)(float *packed_t, const float *packed, size_t k, size_t n);
-    /* c = a * b, then the epilogue; b packed, n columns. Row i of image g of the result lies at c + g * c_image + i * ldc (i counts through the
+    /* c = a * b, then the epilogue; b packed, n columns; without terms (runs * run = 0) the epilogue of zeros. Row i of image g of the result lies at c + g * c_image + i * ldc (i counts through the
      * lines of the image). c and e->pre must not overlap the inputs; c may be e->pre. ldc need not be a multiple of 16 floats. */
     void (*product)(float *c, size_t ldc, size_t c_image, const zo_operand *a, const float *packed,
                     size_t n, const zo_epilogue *e);

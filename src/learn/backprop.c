@@ -25,7 +25,7 @@ static zo_status refuse(const zo_learner *l, const char *what, const char *name,
 {
     return zo_fail(
         l->ctx, ZO_UNSUPPORTED,
-        "%s \"%s\" has no useful derivative; the estimators %snodes and weights train it", what,
+        "%s \"%s\" has no useful derivative; the estimators %snodes, weights and lowrank train it", what,
         name, try);
 }
 

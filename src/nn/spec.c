@@ -184,7 +184,7 @@ static zo_status split_words(const zo_context *ctx, const char *spec, word **out
 typedef struct building {
     zo_net *net;
     const word *words;
-    int *open; /* [opened] places of the words that opened the blocks around */
+    int *open, *begun; /* [opened] of the blocks around: their first stage; the place of the word that opened them */
     int opened;
 } building;
 
@@ -291,6 +291,7 @@ static zo_status add_word(building *b, int at)
     if (w->class->kind == ZO_LAYER_ACTIVATION) return add_activation(b, at);
     if (w->class->kind == ZO_LAYER_OPEN) {
         zo_status status = arrange(b, false, true, at);
+        b->begun[b->opened] = at;
         b->open[b->opened++] = net->stages;
         return status;
     }
@@ -324,8 +325,8 @@ static void place_outputs(zo_net *net)
 
 static zo_status build_stages(zo_net *net, const word *words)
 {
-    int open[BLOCKS_MAX];
-    building b = {net, words, open, 0};
+    int open[BLOCKS_MAX], begun[BLOCKS_MAX];
+    building b = {net, words, open, begun, 0};
     zo_status status = ZO_OK;
     for (int i = 0; i < net->words && !status; i++) {
         if (words[i].class->kind == ZO_LAYER_OPEN && b.opened == BLOCKS_MAX)
@@ -335,7 +336,8 @@ static zo_status build_stages(zo_net *net, const word *words)
     if (status) return status;
     const word *last = words + net->words - 1;
     if (b.opened)
-        return bad_word(net->ctx, last, net->words - 1, "a block is open: end it with }+");
+        return bad_word(net->ctx, words + begun[b.opened - 1], begun[b.opened - 1],
+                        "begins a block that nothing ends: end it with }+");
     if (!net->stages) return bad_word(net->ctx, last, net->words - 1, "no layer");
     status = arrange(&b, true, false, net->words - 1);
     net->outputs = net->stage[net->stages - 1].outputs;

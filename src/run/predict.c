@@ -38,7 +38,8 @@ static zo_status run_rows(zo_context *ctx, const zo_net *net, const char *input,
             "the model does not say how its features are read from a file: use zo_net_forward()");
     float *x = NULL;
     int32_t *answer = NULL;
-    zo_status status = zo_task_encode(ctx, encoder, input, zo_net_inputs(net), &p->n, &x, &answer);
+    zo_status status = zo_task_encode(ctx, encoder, input, net->inputs, net->in.height,
+                                      net->in.width, &p->n, &x, &answer);
     p->outputs = zo_net_outputs(net);
     if (!status) {
         p->y = zo_alloc_zero(ctx, (size_t)p->n * (size_t)p->outputs + 1, sizeof *p->y);

@@ -286,7 +286,7 @@ static zo_status encode_table_file(const zo_context *ctx, const zo_encoder *e, c
 }
 
 static zo_status encode_images(const zo_context *ctx, const zo_encoder *e, const char *path,
-                               int64_t *n, float **x)
+                               int height, int width, int64_t *n, float **x)
 {
     zo_idx images;
     zo_status status = zo_idx_read(ctx, path, ZO_IDX_IMAGES, &images);
@@ -294,6 +294,9 @@ static zo_status encode_images(const zo_context *ctx, const zo_encoder *e, const
     if (images.inputs != e->inputs)
         status = zo_fail(ctx, ZO_USAGE, "%s: images of %d pixels; the model was trained on %d",
                          path, images.inputs, e->inputs);
+    else if (height * width == e->inputs && images.height != height)
+        status = zo_fail(ctx, ZO_USAGE, "%s: images of %d x %d pixels; the model was trained on %d x %d",
+                         path, images.height, images.width, height, width);
     size_t count = (size_t)images.n * (size_t)images.inputs;
     if (!status) {
         *x = zo_alloc(ctx, count * sizeof **x);
@@ -306,7 +309,7 @@ static zo_status encode_images(const zo_context *ctx, const zo_encoder *e, const
 }
 
 zo_status zo_task_encode(zo_context *ctx, const char *encoder, const char *path, int inputs,
-                         int64_t *n, float **x, int32_t **label)
+                         int height, int width, int64_t *n, float **x, int32_t **label)
 {
     zo_encoder e;
     *n = 0;
@@ -325,7 +328,7 @@ zo_status zo_task_encode(zo_context *ctx, const char *encoder, const char *path,
                          "takes %d: train it again",
                          e.inputs, inputs);
     else if (e.images)
-        status = encode_images(ctx, &e, path, n, x);
+        status = encode_images(ctx, &e, path, height, width, n, x);
     else
         status = encode_table_file(ctx, &e, path, n, x, label);
     zo_encoder_free(ctx, &e);

@@ -118,12 +118,13 @@ void zo_raw_free(const zo_context *ctx, zo_raw *raw);
 char **zo_names(const zo_context *ctx, int n, const char *(*name)(const void *of, int i),
                 const void *of);
 
-/* Reads rows of a user's file for prediction: raw features [n][inputs], zo_alloc'ed. `encoder` is
+/* Reads rows of a user's file for prediction: raw features [n][inputs], zo_alloc'ed. Images must be `height` x `width`, where these are
+ * what the inputs are (grey images), not 1. `encoder` is
  * the text saved with the model; it is not trusted. *label gets the right answers of a
  * classification where the file has them all (-1: a class the model does not know), else NULL.
  * Errors: NOT_FOUND, IO, FORMAT, USAGE, NO_MEMORY with path and place; nothing is then allocated. */
 zo_status zo_task_encode(zo_context *ctx, const char *encoder, const char *path, int inputs,
-                         int64_t *n, float **x, int32_t **label);
+                         int height, int width, int64_t *n, float **x, int32_t **label);
 
 /* The class names in an encoder text: [*classes] in one block, freed by one zo_free(); NULL and 0
  * for regression. Errors: FORMAT, NO_MEMORY. */

@@ -23,18 +23,6 @@ static void pack(float *packed, const float *b, size_t ldb, size_t k, size_t n)
     }
 }
 
-static void pack_transposed(float *packed, const float *b, size_t ldb, size_t k, size_t n)
-{
-    for (size_t c = 0; c < n; c += ZO_PANEL) {
-        size_t width = panel_width(c, n);
-        for (size_t l = 0; l < k; l++) {
-            for (size_t j = 0; j < width; j++)
-                packed[l * width + j] = c + j < n ? b[(c + j) * ldb + l] : 0;
-        }
-        packed += k * width;
-    }
-}
-
 /* Rows l .. l + 15 of a packed matrix, or those up to k and zeros, columns c .. c + 15, transposed. */
 LANES void turned(v16 out[16], const float *packed, size_t k, size_t n, size_t l, size_t c)
 {

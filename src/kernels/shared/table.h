@@ -3,7 +3,6 @@ const zo_kernels SET = {
     .info = {NAME, SUMMARY, "", ZO_USES_NOTHING, zo_no_params},
     .available = available,
     .pack = pack,
-    .pack_transposed = pack_transposed,
     .repack = repack,
     .product = product,
     .column_update = column_update,
