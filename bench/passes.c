@@ -2,7 +2,7 @@
  * plain inference alone. CSV on stdout, all threads.
  *
  *     passes [--quick | --net NAME [KIND]]
- *     passes --peer mlp256|mlp4096|cnn|resnet|openes     one JSON line, for bench/peers.py
+ *     passes --peer mlp256|mlp4096|cnn|resnet|openes|openes-signs     one JSON line, for bench/peers.py
  */
 #include "bench.h"
 
@@ -286,10 +286,10 @@ static void peer_inference(zo_context *ctx, const char *name, const char *spec, 
     zo_task_destroy(task);
 }
 
-/* Evolution strategies as the others have them: full noise, one batch for all members, pairs. */
-static void peer_openes(zo_context *ctx)
+/* Evolution strategies as the others have them: full noise, one batch for all members, pairs; normal numbers, or the default, signs. */
+static void peer_openes(zo_context *ctx, const char *name, const char *noise)
 {
-    static const char *const settings[] = {"population=512", "batch=256", NULL};
+    const char *const settings[] = {"population=512", "batch=256", noise, NULL};
     zo_task *task = bench_task(ctx, 784, 600);
     zo_net *net = bench_create(task, MLP);
     zo_trainer *t = bench_trainer(task, net, "weights:adam", settings);
@@ -298,7 +298,7 @@ static void peer_openes(zo_context *ctx)
     double start = bench_now(), members = 0;
     for (; bench_now() - start < 2; members += 1024)
         bench_require(ctx, zo_trainer_step(t, 0.5, &info));
-    print_rate("openes", members / (bench_now() - start), "evaluations/s");
+    print_rate(name, members / (bench_now() - start), "evaluations/s");
     zo_trainer_destroy(t);
     zo_net_destroy(net);
     zo_task_destroy(task);
@@ -316,7 +316,9 @@ static int peer(const char *name)
     else if (!strcmp(name, "resnet"))
         peer_inference(ctx, name, RESNET, 256);
     else if (!strcmp(name, "openes"))
-        peer_openes(ctx);
+        peer_openes(ctx, name, "noise=gaussian");
+    else if (!strcmp(name, "openes-signs"))
+        peer_openes(ctx, name, "noise=rademacher");
     else
         return fprintf(stderr, "passes: no peer \"%s\"\n", name), 2;
     zo_context_destroy(ctx);

@@ -31,6 +31,7 @@ WORK = [
     ("cnn", ["torch"], INFERENCE, ">= 1.2"),
     ("resnet", ["torch"], INFERENCE, ">= 1.0"),
     ("openes", ["evosax", "evotorch"], OPENES, ">= 5"),
+    ("openes-signs", ["evosax"], OPENES, ""),  # zeroth's default noise, which the peer does not have, against its normal numbers
 ]
 FIELDS = ["what", "peer", "variant", "peer_rate", "zeroth_rate", "ratio", "round_ratio", "unit", "asked", "others"]
 
@@ -365,7 +366,7 @@ def undisturbed(worker, work, times):
 def measure(what, peer, unit, asked, args):
     """A row: the peer's fastest variant against zeroth."""
     rounds, seconds, turns = (2, 1, 1) if args.quick else (5, 2, 3)
-    worker = Peer(peer, what)
+    worker = Peer(peer, what.removesuffix("-signs"))
     try:
         worker.answer()
         (seen,), most = undisturbed(worker, lambda: worker.ask(seconds=0.3, turns=turns)["seen"], 1)
@@ -386,10 +387,10 @@ def disturbed(row):
 
 
 def show(rows):
-    print(f"{'what':8s} {'peer':9s} {'peer rate':>10s} {'zeroth':>10s} {'ratio':>6s} {'rounds':>6s}  asked  variant")
+    print(f"{'what':12s} {'peer':9s} {'peer rate':>10s} {'zeroth':>10s} {'ratio':>6s} {'rounds':>6s}  asked  variant")
     for r in rows:
         mark = f"   DISTURBED: other work had {r['others']} processors" if disturbed(r) else ""
-        print(f"{r['what']:8s} {r['peer']:9s} {r['peer_rate']:>10s} {r['zeroth_rate']:>10s} {r['ratio']:>6s} {r['round_ratio']:>6s}  "
+        print(f"{r['what']:12s} {r['peer']:9s} {r['peer_rate']:>10s} {r['zeroth_rate']:>10s} {r['ratio']:>6s} {r['round_ratio']:>6s}  "
               f"{r['asked']:5s}  {r['variant']}{mark}")
 
 

@@ -104,8 +104,8 @@ LANES w16 w_mul(w16 x, uint32_t y, w16 *high)
 {
     __m512i factor = w_set(y), even = _mm512_mul_epu32(x, factor),
             odd = _mm512_mul_epu32(_mm512_srli_epi64(x, 32), factor);
-    *high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
-    return _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32));
+    *high = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+    return _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
 }
 LANES v16 w_float(w16 x) { return _mm512_cvtepi32_ps(x); }
 LANES v16 w_bits(w16 x) { return _mm512_castsi512_ps(x); }
