@@ -112,7 +112,7 @@ static void by_threads(const char *method, const char *spec, const char *setting
 {
     point p[2] = {0};
     for (int i = 0; i < 2; i++) {
-        p[i] = (point){.spec = spec, .method = method, .settings = {setting, "batch=512"}};
+        p[i] = (point){.spec = spec, .method = method, .settings = {"batch=512", setting}};
         p[i].threads = i + 1;
         p[i].work = i + 1;
     }

@@ -25,8 +25,8 @@ static zo_status refuse(const zo_learner *l, const char *what, const char *name,
 {
     return zo_fail(
         l->ctx, ZO_UNSUPPORTED,
-        "%s \"%s\" has no useful derivative; the estimators %snodes, weights and lowrank train it", what,
-        name, try);
+        "%s \"%s\" has no useful derivative; the estimators %snodes, weights and lowrank train it",
+        what, name, try);
 }
 
 static zo_status allocate(state *s)

@@ -28,7 +28,7 @@ typedef struct zo_moves {
     uint16_t *signs; /* [blocks][8]; or, for normal numbers: */
     float *normal;   /* [blocks][4] */
     size_t blocks;   /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
-    bool kept;       /* the noise of all rows of the last zo_moves_draw() is there, from `kept_row` on, `kept_draws` for each */
+    bool kept; /* the noise of all rows of the last zo_moves_draw() is there, from `kept_row` on, `kept_draws` for each */
     size_t kept_row, kept_draws;
 } zo_moves;
 

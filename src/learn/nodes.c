@@ -173,7 +173,7 @@ static int64_t drop_pairs(double *plus, double *minus, size_t n, double clean)
     for (size_t i = 0; i < n; i++) {
         if (fabs(clean) <= DBL_MAX && fabs(plus[i]) <= DBL_MAX && fabs(minus[i]) <= DBL_MAX)
             continue;
-        plus[i] = minus[i] = 0;
+        plus[i] = minus[i] = fabs(clean) <= DBL_MAX ? clean : 0;
         dropped++;
     }
     return dropped;

@@ -65,6 +65,9 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
                                  .two_sided = given->sides,
                                  .noise = given->noise,
                                  .shaping = given->shaping};
+    if ((double)given->population * l->net->stages > UINT32_MAX)
+        return zo_fail(l->ctx, ZO_USAGE, "population=%lld: too many for a network of %d layers",
+                       (long long)given->population, l->net->stages);
     zo_status status = zo_population_init(&s->p, &kind, &of, l, 1);
     if (status) return status;
     int workers = zo_context_threads(l->ctx);

@@ -184,7 +184,8 @@ static zo_status split_words(const zo_context *ctx, const char *spec, word **out
 typedef struct building {
     zo_net *net;
     const word *words;
-    int *open, *begun; /* [opened] of the blocks around: their first stage; the place of the word that opened them */
+    int *open,
+        *begun; /* [opened] of the blocks around: their first stage; the place of the word that opened them */
     int opened;
 } building;
 

@@ -295,8 +295,9 @@ static zo_status encode_images(const zo_context *ctx, const zo_encoder *e, const
         status = zo_fail(ctx, ZO_USAGE, "%s: images of %d pixels; the model was trained on %d",
                          path, images.inputs, e->inputs);
     else if (height * width == e->inputs && images.height != height)
-        status = zo_fail(ctx, ZO_USAGE, "%s: images of %d x %d pixels; the model was trained on %d x %d",
-                         path, images.height, images.width, height, width);
+        status =
+            zo_fail(ctx, ZO_USAGE, "%s: images of %d x %d pixels; the model was trained on %d x %d",
+                    path, images.height, images.width, height, width);
     size_t count = (size_t)images.n * (size_t)images.inputs;
     if (!status) {
         *x = zo_alloc(ctx, count * sizeof **x);
