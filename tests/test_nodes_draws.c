@@ -24,28 +24,44 @@ static int tear_down(void **state)
 
 /* ---- the same noise ---- */
 
-enum { DRAWS = 19, SEED = 5 }; /* more than are made together */
+enum { MOST_EXAMPLES = 64 };
 
-/* How a stage is moved. */
+/* How stages are moved. */
 typedef struct way {
     bool weights, gaussian;
-    int sides;
-    double sigma;
+    int sides, draws;
+    uint64_t seed;
 } way;
 
-/* Noise of all draws for a row of the batch, as the stream has it: [DRAWS][floats], pads included. */
+#define SIGMAS "sigma=0.25", "sigma_weights=0.375", "sigma_jump=0.75"
+
+/* Moves must be large where something from the stage on jumps; of weights they are smaller the more of them an output adds up. */
+static double sigma_of(const images_scene *s, int i, const way *w)
+{
+    const stage64 *of = s->oracle->stage + i;
+    int added = strcmp(of->name, "dense") ? of->height * of->width : count64(of->in);
+    if (!strcmp(of->name, "conv")) added *= of->in.c;
+    run64(s->oracle, example_at(s, 0), still);
+    run_on64(s->oracle, i, still);
+    if (isinf(s->oracle->nearest)) return w->weights ? 0.375 : 0.25;
+    return w->weights ? 0.75 / sqrt(added + 1) : 0.75;
+}
+
+/* Noise of all draws for a row of the batch, as the stream has it: [draws][floats], pads included. */
 static float *noise_of(const images_scene *s, int stage, int row, const way *w,
                        size_t floats_of_draw)
 {
-    zo_stream stream = zo_stream_at(SEED, ZO_FOR_NOISE, 0, (uint32_t)(row * s->net->stages + stage));
-    size_t blocks = w->gaussian ? floats_of_draw / 4 : (floats_of_draw / 16 + 7) / 8;
-    float *noise = floats(DRAWS * floats_of_draw), *normal = floats(DRAWS * 4 * blocks);
-    uint16_t *signs = calloc(DRAWS * 8 * blocks, sizeof *signs);
+    uint32_t item = (uint32_t)(row * s->net->stages + stage);
+    zo_stream stream = zo_stream_at(w->seed, ZO_FOR_NOISE, 0, item);
+    size_t blocks = w->gaussian ? floats_of_draw / 4 : (floats_of_draw / 16 + 7) / 8,
+           draws = (size_t)w->draws;
+    float *noise = floats(draws * floats_of_draw), *normal = floats(draws * 4 * blocks);
+    uint16_t *signs = calloc(draws * 8 * blocks, sizeof *signs);
     if (w->gaussian)
-        zo_noise_normal(kernel_set(0), &stream, 0, DRAWS * 4 * blocks, normal);
+        zo_noise_normal(kernel_set(0), &stream, 0, draws * 4 * blocks, normal);
     else
-        zo_noise_signs(kernel_set(0), &stream, 0, DRAWS * 8 * blocks, signs);
-    for (size_t d = 0; d < DRAWS; d++) {
+        zo_noise_signs(kernel_set(0), &stream, 0, draws * 8 * blocks, signs);
+    for (size_t d = 0; d < draws; d++) {
         for (size_t f = 0; f < floats_of_draw; f++) {
             bool minus = signs[d * 8 * blocks + f / 16] >> f % 16 & 1;
             noise[d * floats_of_draw + f] = w->gaussian ? normal[d * 4 * blocks + f]
@@ -73,9 +89,9 @@ static void take_draw(const zo_stage *st, const way *w, const float *from, doubl
         to[n + j] = (double)from[st->weight_floats + j];
 }
 
-/* The loss of example b, which was the last to run, after a move along a draw. */
+/* The loss of example b, which was the last to run, after a move along a draw. *nearest is how near to a jump a number ever came. */
 static double moved_loss(const images_scene *s, int i, int b, const way *w, const double *draw,
-                         double by)
+                         double by, double *nearest)
 {
     stage64 *of = s->oracle->stage + i;
     double loss, *noise = calloc((size_t)count64(of->out), sizeof *noise);
@@ -83,6 +99,7 @@ static double moved_loss(const images_scene *s, int i, int b, const way *w, cons
     for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) += by * draw[j];
     loss = loss_on(s, b, i, w->weights ? still : (moves64){i, 0, 0, noise});
     for (int j = 0; w->weights && j < parameters64(of); j++) *parameter64(of, j) -= by * draw[j];
+    *nearest = fmin(*nearest, s->oracle->nearest);
     free(noise);
     return loss;
 }
@@ -107,24 +124,27 @@ static double *jacobian64(const images_scene *s, int i, int b)
     return jacobian;
 }
 
-/* The direction that these draws give, all examples of the batch in their order. malloc'ed. */
-static double *brute_force(const images_scene *s, int i, const way *w, const int32_t *example)
+/* The direction that these draws give, all examples of the batch in their order; *nearest as above. malloc'ed. */
+static double *brute_force(const images_scene *s, int i, const way *w, const int32_t *example,
+                           double *nearest)
 {
     const zo_stage *st = s->net->stage + place64(s->oracle, i, s->net);
     size_t floats_of_draw = w->weights ? st->weight_floats + st->bias_floats : st->ld_out;
     int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out),
         numbers = w->weights ? n : m;
-    double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw);
+    double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw),
+           by = sigma_of(s, i, w), scale = 1 / (w->sides * by * w->draws * s->examples);
+    *nearest = INFINITY;
     for (int row = 0; row < s->examples; row++) {
         int b = example[row];
         float *noise = noise_of(s, (int)(st - s->net->stage), row, w, floats_of_draw);
         double *e = calloc((size_t)numbers, sizeof *e), clean = example_loss(s, b, still);
-        for (size_t d = 0; d < DRAWS; d++) {
+        *nearest = fmin(*nearest, s->oracle->nearest);
+        for (size_t d = 0; d < (size_t)w->draws; d++) {
             take_draw(st, w, noise + d * floats_of_draw, draw);
-            double plus = moved_loss(s, i, b, w, draw, w->sigma),
-                   minus = w->sides == 1 ? clean : moved_loss(s, i, b, w, draw, -w->sigma);
-            for (int j = 0; j < numbers; j++)
-                e[j] += (plus - minus) * draw[j] / (w->sides * w->sigma * DRAWS * s->examples);
+            double plus = moved_loss(s, i, b, w, draw, by, nearest),
+                   minus = w->sides == 1 ? clean : moved_loss(s, i, b, w, draw, -by, nearest);
+            for (int j = 0; j < numbers; j++) e[j] += (plus - minus) * draw[j] * scale;
         }
         double *jacobian = w->weights ? NULL : jacobian64(s, i, b);
         for (int j = 0; j < n; j++) {
@@ -137,37 +157,48 @@ static double *brute_force(const images_scene *s, int i, const way *w, const int
     return g;
 }
 
-static void check_noise(const char *spec, size64 in, const way *w)
+/* A step on all examples with random draws. malloc'ed. */
+static float *drawn_step(const images_scene *s, const way *w)
 {
-    images_scene s = set_images(ctx, 8, spec, in, 3, 3, "cross-entropy");
-    char sigma[3][40], draws[16];
-    snprintf(sigma[0], 40, "sigma=%g", w->sigma);
-    snprintf(sigma[1], 40, "sigma_weights=%g", w->sigma);
-    snprintf(draws, sizeof draws, "draws=%d", DRAWS);
-    float *arena = direction_of(ctx, s.task, s.net, "nodes:sgd", SEED,
-                                SETTINGS(COMMON, "set=random", draws, sigma[0], sigma[1],
-                                         w->weights ? "place=weights" : "place=outputs",
-                                         w->gaussian ? "noise=gaussian" : "noise=rademacher",
-                                         w->sides == 1 ? "sides=one" : "sides=two"),
-                                NULL);
+    char draws[16];
+    snprintf(draws, sizeof draws, "draws=%d", w->draws);
+    return direction_of(ctx, s->task, s->net, "nodes:sgd", w->seed,
+                        SETTINGS(COMMON, SIGMAS, "set=random", draws,
+                                 w->weights ? "place=weights" : "place=outputs",
+                                 w->gaussian ? "noise=gaussian" : "noise=rademacher",
+                                 w->sides == 1 ? "sides=one" : "sides=two"),
+                        NULL);
+}
+
+/* Rounding in single precision must not decide on which side of a jump a number falls: `nearest` is far above it. */
+static void check_stage(const images_scene *s, int i, const way *w, const float *arena,
+                        const int32_t *example)
+{
+    int n = parameters64(s->oracle->stage + i);
+    int32_t turned[MOST_EXAMPLES] = {0}; /* a twin: the noise of other examples */
+    double nearest, *got = step_of(s, arena, i), *want = brute_force(s, i, w, example, &nearest),
+                    apart = apart64(got, want, n);
+    if (!(apart < 1e-4 && nearest > 1e-5))
+        fail_msg("%s, %s, %s, %d draws, %d-sided, stage %d: %g apart, %g from a jump", s->net->spec,
+                 w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs", w->draws,
+                 w->sides, i, apart, nearest);
+    free(want);
+    for (int row = 0; row < s->examples; row++) turned[row] = example[(row + 1) % s->examples];
+    want = brute_force(s, i, w, turned, &nearest);
+    assert_true(apart64(got, want, n) > 0.05);
+    free(got), free(want);
+}
+
+static void check_noise(const char *spec, size64 in, int images, const way *w)
+{
+    images_scene s = set_images(ctx, images, spec, in, 3, 3, "cross-entropy");
+    float *arena = drawn_step(&s, w);
     zo_batches batches = {0};
-    assert_int_equal(zo_batches_init(&batches, ctx, SEED, s.examples, s.examples), ZO_OK);
-    const int32_t *example = zo_batches_at(&batches, 0);
-    int32_t turned[64]; /* a twin: the noise of other examples */
-    for (int row = 0; row < s.examples; row++) turned[row] = example[(row + 1) % s.examples];
+    assert_true(s.examples <= MOST_EXAMPLES);
+    assert_int_equal(zo_batches_init(&batches, ctx, w->seed, s.examples, s.examples), ZO_OK);
     for (int i = 0; i < s.oracle->stages; i++) {
-        int n = parameters64(s.oracle->stage + i);
-        if (!n) continue;
-        double *got = step_of(&s, arena, i), *want = brute_force(&s, i, w, example),
-               apart = apart64(got, want, n);
-        if (!(apart < 1e-4))
-            fail_msg("%s, %s, %s, %d-sided, stage %d: %g apart", spec,
-                     w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs",
-                     w->sides, i, apart);
-        free(want);
-        want = brute_force(&s, i, w, turned);
-        assert_true(apart64(got, want, n) > 0.05);
-        free(got), free(want);
+        if (parameters64(s.oracle->stage + i))
+            check_stage(&s, i, w, arena, zo_batches_at(&batches, 0));
     }
     check_pads(s.net, arena);
     zo_batches_fini(&batches);
@@ -186,13 +217,54 @@ static const struct {
     {"dense40 tanh dense9 relu dense3", {1, 1, 20}},
 };
 
+/* The k-th of eight ways. */
+static way way_of(int k, int draws, uint64_t seed)
+{
+    return (way){k & 1, k >> 1 & 1, 1 + (k >> 2), draws, seed};
+}
+
+/* More draws than are made together. */
 static void draws_agree_with_brute_force(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         for (int k = 0; k < 8; k++) {
-            way w = {k & 1, k >> 1 & 1, 1 + (k >> 2), 0.25};
-            check_noise(nets[i].spec, nets[i].in, &w);
+            way w = way_of(k, 19, 5);
+            check_noise(nets[i].spec, nets[i].in, 8, &w);
+        }
+    }
+}
+
+/* More draws than wait together, and more examples than an item has: noise that stays, for some rows at a time or all, and noise that is
+ * made again. */
+static void many_draws_agree_with_brute_force(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 8; k++) {
+        way w = way_of(k, 67, 5);
+        check_noise("dense40 tanh dense9 relu dense3", (size64){1, 1, 20}, 44, &w);
+    }
+}
+
+/* Seeds with which no number comes near a jump. */
+static const struct {
+    const char *spec;
+    size64 in;
+    uint64_t seed;
+} jumping[] = {
+    {"conv2x6 wta3 dense8 quant2 dense3", {4, 4, 2}, 2},
+    {"conv2x5 step { conv3x5,same sign }+ dense7 wta4 dense3", {3, 4, 2}, 1},
+    {"conv2x4 tanh dwconv2 quant3 conv1x18 wta4 global-mean dense3", {4, 4, 2}, 7},
+    {"dense20 wta7 dense33 step dense18 wta18 dense3", {1, 1, 5}, 13},
+};
+
+static void draws_of_jumping_nets_agree_with_brute_force(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof jumping / sizeof *jumping; i++) {
+        for (int k = 0; k < 8; k++) {
+            way w = way_of(k, 19, jumping[i].seed);
+            check_noise(jumping[i].spec, jumping[i].in, 8, &w);
         }
     }
 }
@@ -238,11 +310,11 @@ typedef struct likeness {
 
 enum { SEEDS = 40 };
 
-static likeness measure(const images_scene *s, int i, const way *w, int draws, const double *want)
+static likeness measure(const images_scene *s, int i, const way *w, const double *want)
 {
     likeness l = {0, 0, 0};
     char text[32];
-    snprintf(text, sizeof text, "draws=%d", draws);
+    snprintf(text, sizeof text, "draws=%d", w->draws);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         float *arena = direction_of(ctx, s->task, s->net, "nodes:sgd", seed,
                                     SETTINGS(COMMON, s->loss, "set=random", "sigma=0.003",
@@ -261,18 +333,18 @@ static likeness measure(const images_scene *s, int i, const way *w, int draws, c
 }
 
 /* The expectation is the direction, and the variance what theory says; what lies across is spread over many directions. */
-static void check_theory(const images_scene *s, int i, const way *w, int draws)
+static void check_theory(const images_scene *s, int i, const way *w)
 {
     int n = parameters64(s->oracle->stage + i);
     double *each = differences64(s, i, false), *want = mean64(s, each, n), spread = 0;
     for (int b = 0; b < s->examples; b++)
         spread +=
-            variance_of(s, i, b, w, each + b * n) / (draws * (double)s->examples * s->examples);
-    likeness l = measure(s, i, w, draws, want);
+            variance_of(s, i, b, w, each + b * n) / (w->draws * (double)s->examples * s->examples);
+    likeness l = measure(s, i, w, want);
     double square = 1 + spread / squared(want, n);
     print_message("%s, %s, %2d draws, stage %d of %2d: square %5.2f, theory %5.2f; part %.2f\n",
-                  w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs", draws, i,
-                  n, l.square, square, l.part);
+                  w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs", w->draws,
+                  i, n, l.square, square, l.part);
     assert_near(l.square, square, 0, 0.25, "squared length");
     assert_near(l.part, 1, 4 * sqrt((square - 1) / SEEDS), 0, "length along the direction");
     free(each), free(want);
@@ -285,9 +357,9 @@ static void draws_follow_theory(void **state)
                                 (size64){5, 5, 2}, 3, 3, "cross-entropy");
     (void)state;
     for (int k = 0; k < 4; k++) {
-        way w = {.weights = k & 1, .gaussian = k >> 1 & 1};
         for (int d = 0; d < 3; d++) {
-            for (int i = 0; i < s.oracle->stages; i++) check_theory(&s, i, &w, draws[d]);
+            way w = {.weights = k & 1, .gaussian = k >> 1 & 1, .draws = draws[d]};
+            for (int i = 0; i < s.oracle->stages; i++) check_theory(&s, i, &w);
         }
     }
     clear_images(&s);
@@ -304,8 +376,8 @@ static void one_example_follows_theory(void **state)
     assert_int_equal(s.examples, 1);
     for (int i = 0; i < 3; i++) {
         for (int gaussian = 0; gaussian < 2; gaussian++) {
-            way w = {.weights = true, .gaussian = gaussian};
-            double k = draws[i], got = measure(&s, 0, &w, draws[i], want).cosine,
+            way w = {.weights = true, .gaussian = gaussian, .draws = draws[i]};
+            double k = draws[i], got = measure(&s, 0, &w, want).cosine,
                    theory = k / (k + d + (gaussian ? 1 : -1));
             print_message("%3d draws: cos^2 %.3f, theory %.3f\n", draws[i], got, theory);
             assert_near(got, theory, 0.07, 0, "squared cosine");
@@ -319,6 +391,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_agree_with_brute_force),
+        cmocka_unit_test(many_draws_agree_with_brute_force),
+        cmocka_unit_test(draws_of_jumping_nets_agree_with_brute_force),
         cmocka_unit_test(draws_follow_theory),
         cmocka_unit_test(one_example_follows_theory),
     };

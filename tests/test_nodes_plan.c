@@ -223,7 +223,7 @@ static void threads_take_little(void **state)
 static float *bits_of(zo_context *where, const char *spec, size64 in, const char *const *settings,
                       size_t *n)
 {
-    zo_task *task = make_images(where, 24, in.h, in.w, in.c, 3, 3);
+    zo_task *task = make_images(where, 40, in.h, in.w, in.c, 3, 3);
     zo_net *net = make_net(where, task, spec, 1);
     zo_trainer *t = make_trainer(where, task, net, "nodes:adam", 1, settings);
     for (int step = 0; step < 2; step++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
@@ -237,12 +237,13 @@ static float *bits_of(zo_context *where, const char *spec, size64 in, const char
     return p;
 }
 
+/* Each set of kernels with another number of threads, and the best once more with another. */
 static void check_step_bits(const char *spec, size64 in, const char *const *settings)
 {
     float *want = NULL;
     size_t n;
-    for (int k = 0; kernel_set(k); k++) {
-        zo_context *where = make_context(1 + k, kernel_set(k)->info.name, NULL);
+    for (int k = 0; k == 0 || kernel_set(k - 1); k++) {
+        zo_context *where = make_context(1 + k, k ? kernel_set(k - 1)->info.name : NULL, NULL);
         float *got = bits_of(where, spec, in, settings, &n);
         if (want) assert_same_floats(got, want, n, spec);
         if (want) free(got);
@@ -252,6 +253,7 @@ static void check_step_bits(const char *spec, size64 in, const char *const *sett
     free(want);
 }
 
+/* Two items of work, the second with one example. */
 static void bits_depend_on_nothing_else(void **state)
 {
     static const struct {
@@ -259,28 +261,49 @@ static void bits_depend_on_nothing_else(void **state)
         size64 in;
     } of[] = {
         {"conv3x8 relu pool2 conv2x16 relu dense9 relu dense3", {7, 7, 1}},
-        {"conv3x5,same tanh { conv3x5,same norm relu }+ dwconv3 gelu global-mean dense3", {5, 4, 3}},
+        {"conv3x5,same tanh { conv3x5,same norm relu }+ dwconv3 gelu global-mean dense3", {4, 3, 3}},
         {"dense33 wta4 { dense33 step }+ dense9 quant3 dense3", {1, 1, 20}},
     };
-    static const char *const places[][3] = {{"set=random", "place=outputs", "draws=7"},
-                                            {"set=random", "place=weights", "draws=7"},
-                                            {"set=complete", "place=outputs", "draws=1"},
-                                            {"set=auto", "place=auto", "draws=20"}};
+    static const char *const ways[][4] = {
+        {"set=random", "place=outputs", "draws=7", "noise=rademacher"},
+        {"set=random", "place=outputs", "draws=7", "noise=gaussian"},
+        {"set=random", "place=weights", "draws=7", "noise=rademacher"},
+        {"set=random", "place=weights", "draws=7", "noise=gaussian"},
+        {"set=complete", "place=outputs", "draws=1", "noise=rademacher"},
+        {"set=auto", "place=auto", "draws=20", "noise=rademacher"},
+    };
     (void)state;
     for (int i = 0; i < 3; i++) {
-        for (int p = 0; p < 4; p++)
+        for (int w = 0; w < 6; w++)
             check_step_bits(
                 of[i].spec, of[i].in,
-                SETTINGS("batch=20", "sides=two", places[p][0], places[p][1], places[p][2]));
+                SETTINGS("batch=33", "sides=two", ways[w][0], ways[w][1], ways[w][2], ways[w][3]));
+    }
+}
+
+/* More draws than wait together. */
+static void bits_of_many_draws_depend_on_nothing_else(void **state)
+{
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    static const char *const place[] = {"place=outputs", "place=weights"};
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        const char *const *settings =
+            SETTINGS("batch=33", "sides=one", "set=random", "draws=67", noise[k % 2], place[k / 2]);
+        check_step_bits("dense20 wta3 dense9 tanh dense3", (size64){1, 1, 12}, settings);
+        check_step_bits("conv2x5 relu dwconv2,same gelu dense3", (size64){3, 3, 2}, settings);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sites_are_planned),           cmocka_unit_test(cost_equals_a_count),
-        cmocka_unit_test(draws_take_no_memory),        cmocka_unit_test(threads_take_little),
+        cmocka_unit_test(sites_are_planned),
+        cmocka_unit_test(cost_equals_a_count),
+        cmocka_unit_test(draws_take_no_memory),
+        cmocka_unit_test(threads_take_little),
         cmocka_unit_test(bits_depend_on_nothing_else),
+        cmocka_unit_test(bits_of_many_draws_depend_on_nothing_else),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
