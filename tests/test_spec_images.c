@@ -255,6 +255,24 @@ static void layers_are_described(void **state)
     zo_net_destroy(net);
 }
 
+/* The outputs of a network that ends in an image are made to lie without gaps, by a stage that no word stands for. */
+static void last_words_have_the_shape_of_their_image(void **state)
+{
+    static const char *const specs[] = {"conv3x8", "conv3x8 relu", "conv3x8 relu scale wta4"};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        zo_net *net = make_images_net(ctx, specs[i], (size64){8, 8, 1}, 1);
+        for (int w = 0; w < zo_net_layers(net); w++) {
+            zo_layer_info info;
+            assert_int_equal(zo_net_layer(net, w, &info), ZO_OK);
+            assert_memory_equal(info.shape, ((const int[]){6, 6, 8}), sizeof info.shape);
+            assert_int_equal(info.inputs, w ? 288 : 64);
+            assert_int_equal(info.parameters, w == 0 ? 80 : w == 2 ? 16 : 0);
+        }
+        zo_net_destroy(net);
+    }
+}
+
 static void segments_are_described(void **state)
 {
     static const struct {
@@ -361,6 +379,7 @@ int main(void)
         cmocka_unit_test(shapes_of_the_inputs_must_fit),
         cmocka_unit_test(specs_have_one_form),
         cmocka_unit_test(layers_are_described),
+        cmocka_unit_test(last_words_have_the_shape_of_their_image),
         cmocka_unit_test(segments_are_described),
         cmocka_unit_test(first_weights_have_their_variance),
         cmocka_unit_test(gains_begin_with_one),

@@ -6,7 +6,8 @@
  *  - exp, log, tanh are our own polynomials, written once over 16 lanes (lanes.h of each set, math.h).
  *
  * Matrices are row-major. `ld` is the distance of rows in floats. Unless said otherwise rows are padded: a matrix of n columns has
- * ld >= zo_round16(n), pointers are 64-byte aligned, and pad columns may be read and written. Sizes: m rows, n columns, k summed.
+ * ld >= zo_round16(n), pointers are 64-byte aligned, and pad columns may be read and written. What is only read (a, in, x) may lie anywhere:
+ * zo_net_forward() hands on a caller's inputs. Sizes: m rows, n columns, k summed.
  */
 #ifndef ZO_KERNELS_KERNELS_H
 #define ZO_KERNELS_KERNELS_H
@@ -24,8 +25,8 @@
 
 static inline size_t zo_round16(size_t n) { return (n + 15) / 16 * 16; }
 
-/* Floats that zo_kernels.pack() fills for a [k][n] matrix: panel p holds rows of columns 32p..32p+31; what lies past column n
- * has no meaning. */
+/* Floats that zo_kernels.pack() fills for a [k][n] matrix: panel p holds rows of columns 32p..32p+31. No product
+ * depends on what lies past column n. */
 static inline size_t zo_packed_size(size_t k, size_t n) { return k * zo_round16(n); }
 
 /* h = f(z) for m rows of n columns; h and z may be the same. `number` is the number in the activation's word (quant4: 4), else 0. Elementwise
@@ -145,7 +146,7 @@ typedef struct zo_kernels {
     zo_class_info info;
     bool (*available)(void);
 
-    /* packed = b[k][n] (ldb, unpadded rows allowed). */
+    /* packed = b[k][n] (ldb, unpadded rows allowed), zeros past column n. */
     void (*pack)(float *packed, const float *b, size_t ldb, size_t k, size_t n);
     /* packed_t [n][k] = transpose of packed [k][n], zeros in the pad: for the reference backward pass. */
     void (*repack)(float *packed_t, const float *packed, size_t k, size_t n);

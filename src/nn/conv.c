@@ -103,7 +103,7 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->repacked = zo_packed_size(taps * filters, c);
     s->padded = size_max(copied(s) ? group(s) * image_read(s) : 0,
                          spread_rows(s) * spread_columns(s) * filters);
-    s->starts = s->rows / s->tile_rows + v->out_height + 2 * v->height * v->width;
+    s->starts = s->rows / s->tile_rows + v->out_height + v->height * v->width;
     return NULL;
 }
 

@@ -154,9 +154,12 @@ zo_status zo_net_layer(const zo_net *net, int index, zo_layer_info *out)
                        net->words - 1);
     bool own;
     const zo_stage *s = stage_of(net, index, &own);
-    /* a flattening stage behind the last word */
-    while (!own && s && s > net->stage && s->word == index && s[-1].word == index)
-        own = (--s)->layer == net->word_class[index];
+    const zo_stage *last = net->stage + net->stages - 1;
+    /* a flattening stage behind the last word, a layer or its activation */
+    if (!own && s == last && s > net->stage && s->word == index) {
+        s--;
+        own = s->word == index && s->layer == net->word_class[index];
+    }
     const zo_shape *shape = s ? &s->out : &net->in;
     int outputs = shape->height * shape->width * shape->channels;
     *out = (zo_layer_info){

@@ -96,7 +96,7 @@ float *zo_net_slot(const zo_net *net, float *scratch, size_t most, int stage);
 zo_room zo_net_room(const zo_net *net, float *scratch);
 
 /* Runs the tail; returns where the last outputs lie, rows the last stage's ld_out apart: in scratch, or `in` itself when nothing was left to
- * do. The last stage has one pixel. */
+ * do. They lie without gaps. */
 const float *zo_net_tail(const zo_net *net, const zo_tail *t);
 
 /* Multiply-adds of one row through stages from .. last. */

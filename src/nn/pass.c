@@ -111,7 +111,7 @@ double zo_net_tail_cost(const zo_net *net, int from)
 }
 
 /* Examples of one item: enough rows for the product, few enough for the caches, and where there are few items the same number for each
- * thread, if that leaves rows enough. */
+ * thread, if that leaves rows enough. Rows do not touch each other, so that no bit depends on this. */
 static size_t tile_rows(const zo_net *net, size_t n)
 {
     size_t ld = net->stage[0].ld_in, threads = (size_t)zo_context_threads(net->ctx),
@@ -119,7 +119,8 @@ static size_t tile_rows(const zo_net *net, size_t n)
     most = most < 8 ? 8 : most < 128 ? most : 128;
     size_t items = (n + most - 1) / most;
     size_t alike = (items + threads - 1) / threads * threads;
-    if (items < 8 * threads && alike <= n / 16) items = alike;
+    size_t least = alike < n / 16 ? alike : n / 16;
+    if (items < 8 * threads && items < least) items = least;
     return (n + items - 1) / items;
 }
 
