@@ -4,13 +4,23 @@
 #ifndef ZO_TESTS_POPULATION_SUPPORT_H
 #define ZO_TESTS_POPULATION_SUPPORT_H
 
+#include "shaping_support.h"
 #include "training_support.h"
 
 #include "base/random.h"
 #include "learn/batches.h"
 
 /* What is put wrong on purpose: a test that does not see it is none. */
-typedef enum twin { SOUND, OTHER_SIGN, NO_ROOT_OF_RANK, NO_BIAS, NO_SCALE } twin;
+typedef enum twin {
+    SOUND,
+    OTHER_SIGN,
+    NO_ROOT_OF_RANK,
+    NO_BIAS,
+    NO_SCALE,
+    OTHER_MIDDLE,  /* shapes differences where losses are shaped, and the other way round */
+    DROPPED_WORST, /* a dropped pair stands behind all others */
+    DROPPED_APART  /* the mean is that of the other pairs */
+} twin;
 
 typedef struct definition {
     zo_context *ctx;
@@ -21,7 +31,8 @@ typedef struct definition {
     int rank;                     /* 0: weights */
     bool one_sided, gaussian;
     double sigma;
-    bool z_scores;
+    zo_shaping shaping;
+    bool unsaid; /* a step gets no setting `shaping` */
     twin twin;
     zo_loss_fn loss; /* or NULL: cross-entropy */
     void *loss_user;
@@ -198,23 +209,37 @@ static inline double outcome_of(const definition *d, const zo_net *net, const in
 
 /* ---- the step ---- */
 
-/* weight[i] of every pair, already over d sigma N; returns how many are dropped. */
-static inline int64_t weigh(const definition *d, const double *plus, const double *minus,
-                            double *weight)
+/* all[2 n]: the losses that are shaped, the first of every pair and then the second. Those of a dropped pair are the clean loss. Draws of
+ * lowrank see different examples, so each pair is taken from its middle. Returns how many are dropped. */
+static inline int64_t line_up(const definition *d, const double *plus, const double *minus,
+                              double clean, double *all)
 {
     size_t n = (size_t)d->population;
-    double square = 0;
     int64_t dropped = 0;
+    bool middle = (d->rank > 0) != (d->twin == OTHER_MIDDLE);
     for (size_t i = 0; i < n; i++) {
         bool good = isfinite(plus[i]) && isfinite(minus[i]);
-        weight[i] = good ? plus[i] - minus[i] : 0;
+        double half = good ? (plus[i] - minus[i]) / 2 : 0, place = middle ? 0 : clean;
+        if (d->twin == DROPPED_WORST) place = 1e3;
+        all[i] = !good ? place : middle ? half : plus[i];
+        all[n + i] = !good ? place : middle ? -half : minus[i];
         dropped += !good;
-        square += weight[i] * weight[i] / 4; /* of both, from the middle of their pair */
     }
-    double by = d->z_scores ? 1 / sqrt(square / (double)n) : 1;
-    for (size_t i = 0; i < n; i++)
-        weight[i] *=
-            by / ((d->one_sided ? 1 : 2) * (d->twin == NO_SCALE ? 1 : d->sigma) * (double)n);
+    return dropped;
+}
+
+/* weight[i] of every pair, already over d sigma N; returns how many are dropped. */
+static inline int64_t weigh(const definition *d, const double *plus, const double *minus,
+                            double clean, double *weight)
+{
+    size_t n = (size_t)d->population;
+    double *all = calloc(2 * n, sizeof *all), pairs = (double)n;
+    assert_non_null(all);
+    int64_t dropped = line_up(d, plus, minus, clean, all);
+    if (d->twin == DROPPED_APART) pairs -= (double)dropped;
+    double scale = (d->one_sided ? 1 : 2) * (d->twin == NO_SCALE ? 1 : d->sigma) * pairs;
+    for (size_t i = 0; i < n; i++) weight[i] = shaped(d->shaping, all, n, i) / scale;
+    free(all);
     return dropped;
 }
 
@@ -244,7 +269,7 @@ static inline double *direction_by_definition(const definition *d, double *loss,
         zo_net_destroy(down);
         free(noise);
     }
-    *dropped = weigh(d, plus, minus, weight) + (int64_t)((double)batch - finite);
+    *dropped = weigh(d, plus, minus, *loss, weight) + (int64_t)((double)batch - finite);
     for (size_t i = 0; i < n; i++) {
         double *noise = noise_of_pair(d, (int64_t)i);
         for (size_t j = 0; j < all; j++)
@@ -260,7 +285,7 @@ static inline double *direction_by_definition(const definition *d, double *loss,
 /* What a step of the estimator takes away from the parameters, in the same order. */
 static inline double *direction_by_step(const definition *d, zo_step_info *info)
 {
-    char text[7][40];
+    char text[8][40];
     snprintf(text[0], 40, "population=%lld", (long long)d->population);
     snprintf(text[1], 40, "sigma=%g", d->sigma);
     snprintf(text[2], 40, "sides=%s", d->one_sided ? "one" : "two");
@@ -268,15 +293,12 @@ static inline double *direction_by_step(const definition *d, zo_step_info *info)
     snprintf(text[4], 40, "rank=%d", d->rank);
     snprintf(text[5], 40, "examples=%lld", (long long)d->examples);
     snprintf(text[6], 40, "sigma_jump=%g", d->sigma);
-    const char *settings[12] = {"batch=65536",
-                                "lr=1",
-                                "schedule=constant",
-                                text[0],
-                                text[1],
-                                text[2],
-                                text[3],
-                                d->z_scores ? "shaping=z-score" : "shaping=raw"};
-    if (d->rank) settings[8] = text[4], settings[9] = text[5], settings[10] = text[6];
+    snprintf(text[7], 40, "shaping=%s", shapings[d->shaping]);
+    const char *settings[12] = {"batch=65536", "lr=1", "schedule=constant", text[0], text[1],
+                                text[2],       text[3]};
+    size_t set = 7;
+    if (d->rank) settings[set++] = text[4], settings[set++] = text[5], settings[set++] = text[6];
+    if (!d->unsaid) settings[set++] = text[7];
     zo_trainer_def def = zo_trainer_default_def();
     def.method = d->rank ? "lowrank:sgd" : "weights:sgd";
     def.task = d->task;

@@ -64,11 +64,18 @@ static void blocks_are_those_of_the_generator(void **state)
 
 /* ---- normal numbers ---- */
 
+/* What the logarithm is taken of, as a number of float64 or as the nearest one of float32. */
+static double uniform(uint32_t word, bool nearest)
+{
+    double u = ((double)word + 0.5) * 0x1p-32;
+    return nearest ? (double)(float)u : u;
+}
+
 /* The four numbers of a block, in float64 by the C library. */
-static void box_muller(const uint32_t word[4], double out[4])
+static void box_muller(const uint32_t word[4], bool nearest, double out[4])
 {
     for (int pair = 0; pair < 2; pair++) {
-        double u = ((double)word[2 * pair] + 0.5) * 0x1p-32, r = sqrt(-2 * log(u)),
+        double r = sqrt(-2 * log(uniform(word[2 * pair], nearest))),
                turn = 8 * atan(1) * (double)(word[2 * pair + 1] >> 8) * 0x1p-24;
         out[2 * pair] = r * cos(turn);
         out[2 * pair + 1] = r * sin(turn);
@@ -88,7 +95,7 @@ static void normal_numbers_are_those_of_float64(void **state)
             uint32_t word[4];
             double want[4];
             zo_stream_block(&s, 5 + i / 4, word);
-            box_muller(word, want);
+            box_muller(word, false, want);
             for (int c = 0; c < 4; c++)
                 assert_near((double)got[i + (uint32_t)c], want[c], 2e-6, 0, k->info.name);
         }
@@ -96,8 +103,77 @@ static void normal_numbers_are_those_of_float64(void **state)
     }
 }
 
-/* The ends of both words: the longest and the shortest radius, and every quarter of a turn. Blocks with such words are rare, so the words
- * are searched for. */
+/* ---- rare words ---- */
+
+typedef struct rare {
+    uint32_t block[200];
+    size_t n, longest, one, below_one, turns; /* blocks; words of each kind */
+} rare;
+
+static void keep(rare *found, const uint32_t word[4], uint32_t block)
+{
+    size_t longest = 0, one = 0, below_one = 0, turns = 0;
+    for (int w = 0; w < 4; w += 2) {
+        longest += word[w] < 0x100;
+        one += word[w] >= 0xffffff80;
+        below_one += word[w] >= 0xffffff00 && word[w] < 0xffffff80;
+        turns += ((word[w + 1] + 0x100) & 0x1fffffff) < 0x200;
+    }
+    if (longest + one + below_one + turns == 0) return;
+    assert_true(found->n < sizeof found->block / sizeof *found->block);
+    found->block[found->n++] = block;
+    found->longest += longest, found->one += one;
+    found->below_one += below_one, found->turns += turns;
+}
+
+/* Searches for the ends of words. The longest radius comes from words below 0x100, the shortest from words that float32 rounds to 1 or to
+ * the number below it. A turn has its ends around every eighth: there quarters meet, and x is 0 or at its largest. */
+static rare find_rare(zo_stream s)
+{
+    enum { AT_ONCE = 4096 };
+    rare found = {.n = 0};
+    uint32_t *word = malloc(4 * AT_ONCE * sizeof *word);
+    assert_non_null(word);
+    for (uint32_t first = 0; first < 1 << 24; first += AT_ONCE) {
+        kernel_set(0)->blocks(word, s.key, s.counter, first, AT_ONCE);
+        for (uint32_t i = 0; i < AT_ONCE; i++) keep(&found, word + 4 * i, first + i);
+    }
+    free(word);
+    return found;
+}
+
+/* Near 1 the rounding of u counts: at most 2^-25, which is 2^-24 in the square of a radius. From the rounded u on nothing may be lost. */
+static void check_block(const zo_kernels *k, zo_stream s, uint32_t block)
+{
+    uint32_t word[4];
+    double want[4], nearest[4];
+    float got[4], ref[4];
+    zo_stream_block(&s, block, word);
+    box_muller(word, false, want);
+    box_muller(word, true, nearest);
+    k->normal(got, s.key, s.counter, block, 4);
+    zo_kernels_ref.normal(ref, s.key, s.counter, block, 4);
+    for (int c = 0; c < 4; c++) {
+        double rounding = word[c / 2 * 2] >= 0xffffff00 ? 0x1p-12 : 0;
+        assert_near((double)got[c], want[c], 2e-6 + rounding, 0, k->info.name);
+        assert_near((double)got[c], nearest[c], 2e-6, 0, k->info.name);
+    }
+    assert_same_floats(got, ref, 4, k->info.name);
+}
+
+static void rare_words_give_what_float64_gives(void **state)
+{
+    (void)state;
+    const zo_kernels *k;
+    zo_stream s = stream(2);
+    rare found = find_rare(s); /* of each end of a radius two are expected, of turns 32 */
+    assert_true(found.longest && found.one && found.below_one && found.turns > 8);
+    for (int set = 0; (k = kernel_set(set)); set++) {
+        for (size_t i = 0; i < found.n; i++) check_block(k, s, found.block[i]);
+    }
+}
+
+/* The longest radius is that of u = 2^-33, and no number is beyond it. */
 static void no_word_gives_anything_wild(void **state)
 {
     const zo_kernels *k;
@@ -372,6 +448,7 @@ int main(void)
         cmocka_unit_test(blocks_are_those_published),
         cmocka_unit_test(blocks_are_those_of_the_generator),
         cmocka_unit_test(normal_numbers_are_those_of_float64),
+        cmocka_unit_test(rare_words_give_what_float64_gives),
         cmocka_unit_test(no_word_gives_anything_wild),
         cmocka_unit_test(sets_and_lengths_agree),
         cmocka_unit_test(normal_numbers_are_normal),

@@ -1,5 +1,6 @@
 /* weights and lowrank against their definitions: each member made as a network of its own, its losses in float64, the direction as the papers
- * write it; for every kind of layer, both distributions, one and two sides, ranks, and parts of the batch. And twins that must fail.
+ * write it; for every kind of layer, both distributions, one and two sides, ranks, parts of the batch, and all shapings. And twins that
+ * must fail.
  * labels: threads
  */
 #include "population_support.h"
@@ -39,9 +40,10 @@ static void agrees(const definition *d)
 {
     double error = error_of(d);
     if (!(error < 2e-4))
-        fail_msg("%s, rank %d, %s, %s-sided, %lld examples: off by %.2g of itself", d->net->spec,
-                 d->rank, d->gaussian ? "gaussian" : "rademacher", d->one_sided ? "one" : "two",
-                 (long long)d->examples, error);
+        fail_msg("%s, rank %d, %s, %s-sided, %lld examples, %s%s: off by %.2g of itself",
+                 d->net->spec, d->rank, d->gaussian ? "gaussian" : "rademacher",
+                 d->one_sided ? "one" : "two", (long long)d->examples, shapings[d->shaping],
+                 d->unsaid ? " unsaid" : "", error);
 }
 
 /* Panels whole and broken, columns on either side of 16 and 32, the activations that look at several numbers, and every kind of stage, first
@@ -107,7 +109,7 @@ static void many_pairs_follow_the_definition(void **state)
     d.rank = 1;
     d.examples = 5;
     agrees(&d);
-    d.z_scores = true; /* of differences alone: pairs see different examples */
+    d.shaping = ZO_SHAPE_Z_SCORE;
     agrees(&d);
     d.population = 37;
     d.gaussian = true;
@@ -139,7 +141,8 @@ static void differs(definition d, twin wrong)
 {
     d.twin = wrong;
     double error = error_of(&d);
-    if (!(error > 0.02)) fail_msg("twin %d is only %.2g off", wrong, error);
+    if (!(error > 0.02))
+        fail_msg("%s: twin %d is only %.2g off", shapings[d.shaping], wrong, error);
 }
 
 static void broken_twins_are_seen(void **state)
@@ -161,6 +164,43 @@ static void broken_twins_are_seen(void **state)
     }
 }
 
+/* ---- shapings ---- */
+
+/* Calls check() for every shaping that users can choose, and for what they get when they choose none. */
+static void with_each_shaping(definition d, void (*check)(const definition *d))
+{
+    for (int i = 0; i < SHAPINGS; i++) {
+        d.shaping = (zo_shaping)i;
+        check(&d);
+    }
+    d.shaping = ZO_SHAPE_CENTRED_RANK;
+    d.unsaid = true;
+    check(&d);
+}
+
+/* Ranks show whether losses are shaped or differences: a middle far from the others' gives both members much the same rank. */
+static void agrees_in_what_it_shapes(const definition *d)
+{
+    agrees(d);
+    if (d->shaping == ZO_SHAPE_CENTRED_RANK) differs(*d, OTHER_MIDDLE);
+}
+
+static void shapings_follow_their_definitions(void **state)
+{
+    (void)state;
+    static const int rank[] = {0, 1, 3, 1};
+    static const int64_t examples[] = {0, 0, 7, 16};
+    definition d = define("dense17 tanh dense3");
+    d.population = 30;
+    for (int k = 0; k < 8; k++) {
+        d.rank = rank[k / 2];
+        d.examples = examples[k / 2];
+        d.one_sided = k % 2;
+        with_each_shaping(d, agrees_in_what_it_shapes);
+    }
+    clear(&d);
+}
+
 /* ---- losses that are missing ---- */
 
 /* No number where the first output is below what `user` says; `user` NULL: for label 2. */
@@ -176,6 +216,19 @@ static void holes(void *user, int n, int outputs, const float *y, int stride, co
     }
 }
 
+/* A dropped pair weighs nothing, yet stays in the population: it stands where the unperturbed network does, and the mean counts it. */
+static void agrees_on_dropped_pairs(const definition *d)
+{
+    int64_t dropped;
+    double loss;
+    free(direction_by_definition(d, &loss, &dropped));
+    assert_true(dropped > 16 && dropped < 50); /* 15 examples, and some pairs of 40 */
+    agrees(d);
+    differs(*d, DROPPED_APART);
+    if (d->shaping == ZO_SHAPE_CENTRED_RANK || d->shaping == ZO_SHAPE_Z_SCORE)
+        differs(*d, DROPPED_WORST);
+}
+
 /* Examples that no network has a loss for are left out; a member that loses others than the unperturbed network takes its pair with it. */
 static void missing_losses_follow_the_definition(void **state)
 {
@@ -184,19 +237,15 @@ static void missing_losses_follow_the_definition(void **state)
     definition d = define("dense17 tanh dense3");
     d.loss = holes;
     d.population = 40;
-    for (int k = 0; k < 8; k++) {
-        d.rank = k % 2;
-        d.examples = d.rank && k > 3 ? 4 : 0;
-        d.one_sided = k % 4 > 1;
+    for (int k = 0; k < 6; k++) {
+        d.rank = k > 1;
+        d.examples = k > 3 ? 4 : 0;
+        d.one_sided = k % 2;
         d.sigma = 0.002;
         d.loss_user = NULL;
         agrees(&d);
         d.loss_user = &below;
-        int64_t dropped;
-        double loss;
-        free(direction_by_definition(&d, &loss, &dropped));
-        assert_true(dropped > 16 && dropped < 50); /* 15 examples, and some pairs of 40 */
-        agrees(&d);
+        with_each_shaping(d, agrees_on_dropped_pairs);
     }
     clear(&d);
 }
@@ -209,6 +258,7 @@ int main(void)
         cmocka_unit_test(many_pairs_follow_the_definition),
         cmocka_unit_test(long_batches_follow_the_definition),
         cmocka_unit_test(broken_twins_are_seen),
+        cmocka_unit_test(shapings_follow_their_definitions),
         cmocka_unit_test(missing_losses_follow_the_definition),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,50 +1,16 @@
 /* Loss shaping, schedules and rules against definitions: ranks counted pair by pair, closed forms, and numbers from
  * tests/oracles/rules.py.
  */
-#include "support.h"
+#include "shaping_support.h"
 
 #include "base/params.h"
 #include "learn/learner.h"
-#include "learn/shaping.h"
 
 #include "oracles/rules.inc"
 
 /* ---- shaping ---- */
 
 enum { MOST = 40 };
-
-/* Salimans et al. 2017: ranks of all 2n losses, from -1/2 to 1/2; ties share the mean of their ranks. */
-static double centred_rank(const double *all, size_t n, size_t at)
-{
-    double below = 0, equal = 0;
-    for (size_t i = 0; i < n; i++) {
-        below += all[i] < all[at];
-        equal += all[i] == all[at];
-    }
-    return (below + (equal - 1) / 2) / (double)(n - 1) - 0.5;
-}
-
-static double deviation(const double *all, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < n; j++) sum += (all[i] - all[j]) * (all[i] - all[j]);
-    }
-    return sqrt(sum / 2) / (double)n; /* the variance is half the mean squared difference of two */
-}
-
-static double want(zo_shaping kind, const double *all, size_t n, size_t i)
-{
-    double d = all[i] - all[n + i], spread = deviation(all, 2 * n);
-    switch (kind) {
-    case ZO_SHAPE_RAW: return d;
-    case ZO_SHAPE_Z_SCORE: return spread > 0 ? d / spread : 0;
-    case ZO_SHAPE_CENTRED_RANK:
-        return centred_rank(all, 2 * n, i) - centred_rank(all, 2 * n, n + i);
-    case ZO_SHAPE_SIGN: return d > 0 ? 1 : d < 0 ? -1 : 0;
-    }
-    return NAN;
-}
 
 static void check(const double *all, size_t n)
 {
@@ -53,7 +19,7 @@ static void check(const double *all, size_t n)
     for (int k = ZO_SHAPE_RAW; k <= ZO_SHAPE_SIGN; k++) {
         zo_shaping_apply((zo_shaping)k, n, all, all + n, weight, order);
         for (size_t i = 0; i < n; i++)
-            assert_near(weight[i], want((zo_shaping)k, all, n, i), 1e-14, 1e-12, "shape");
+            assert_near(weight[i], shaped((zo_shaping)k, all, n, i), 1e-14, 1e-12, "shape");
     }
 }
 
@@ -100,6 +66,18 @@ static void equal_losses_weigh_nothing(void **state)
         zo_shaping_apply((zo_shaping)k, 3, all, all + 3, weight, order);
         for (int i = 0; i < 3; i++) assert_true(weight[i] == 0);
     }
+}
+
+/* All that users can choose is tested, here and in the steps of estimators. */
+static void every_choice_has_a_definition(void **state)
+{
+    (void)state;
+    char all[100] = "";
+    for (int k = 0; k < SHAPINGS; k++) {
+        if (k) strcat(all, "|");
+        strcat(all, shapings[k]);
+    }
+    assert_string_equal(all, ZO_SHAPING_CHOICES);
 }
 
 /* ---- schedules ---- */
@@ -209,6 +187,7 @@ int main(void)
         cmocka_unit_test(shapes_follow_their_definitions),
         cmocka_unit_test(known_ranks),
         cmocka_unit_test(equal_losses_weigh_nothing),
+        cmocka_unit_test(every_choice_has_a_definition),
         cmocka_unit_test(schedules_follow_their_definitions),
         cmocka_unit_test(rules_follow_their_papers),
         cmocka_unit_test(the_first_step_of_adam_is_lr),
