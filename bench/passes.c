@@ -129,6 +129,20 @@ static double direction_work(const bench_learner *b, const kind *k)
     return work;
 }
 
+/* Seconds of `times` steps, in passes and in the rest; what the last one reports. */
+static zo_step_info timed_steps(bench_learner *b, int times, double *passes, double *rest)
+{
+    zo_step_info info = {0};
+    double seconds[2];
+    *passes = *rest = 0;
+    for (int i = 0; i < times; i++) {
+        info = bench_step(b, seconds);
+        *passes += seconds[0];
+        *rest += seconds[1];
+    }
+    return info;
+}
+
 static void measure(const zo_task *task, const bench_net *n, const kind *k, int rounds)
 {
     zo_net *net = bench_create(task, n->spec);
@@ -138,12 +152,8 @@ static void measure(const zo_task *task, const bench_net *n, const kind *k, int 
     int times =
         1 + (int)(0.03 / (seconds[0] + seconds[1])); /* a round is long enough for the clock */
     for (int r = 0; r < rounds; r++) {
-        double passes = 0, rest = 0;
-        for (int i = 0; i < times; i++) {
-            done = bench_step(b, seconds).cost - direction_work(b, k);
-            passes += seconds[0];
-            rest += seconds[1];
-        }
+        double passes, rest;
+        done = timed_steps(b, times, &passes, &rest).cost - direction_work(b, k);
         double alone = same_work(b, k, times, &work);
         time[r] = alone / passes;
         rate[r] = done / passes / (work / alone);
@@ -172,12 +182,8 @@ static void print_outside(const zo_task *task, int rounds)
             int times = 1 + (int)(0.03 / (seconds[0] + seconds[1])),
                 n_rounds = seconds[0] > 0.5 ? 1 : rounds;
             for (int r = 0; r < n_rounds; r++) {
-                double passes = 0, rest = 0;
-                for (int i = 0; i < times; i++) {
-                    bench_step(b, seconds);
-                    passes += seconds[0];
-                    rest += seconds[1];
-                }
+                double passes, rest;
+                timed_steps(b, times, &passes, &rest);
                 share[r] = rest / (passes + rest);
             }
             printf(" %s %s %.3f", nets[n].name, kinds[k].name, bench_median(share, n_rounds));

@@ -279,6 +279,9 @@ static void fashion_round_trip(void **state)
     for (int c = 0; c < 10; c++) assert_int_equal(count[c], 1000);
     assert_string_equal(zo_task_class_name(task, 9), "ankle boot");
     snprintf(path, sizeof path, "%s/fashion-mnist/t10k-images-idx3-ubyte.gz", folder);
+    assert_int_equal(zo_task_encode(ctx, task->encoder, path, 784, 14, 56, &n, &x, &label),
+                     ZO_USAGE);
+    assert_null(x);
     assert_int_equal(zo_task_encode(ctx, task->encoder, path, 784, 28, 28, &n, &x, &label), ZO_OK);
     assert_int_equal(n, 10000);
     assert_null(label);

@@ -164,7 +164,8 @@ static void complete_by_column(zo_moves *c, const zo_place *at, float move, doub
     run_moves(c, at->stage, at->first, at->worker);
 }
 
-size_t zo_moves_output(const zo_stage *s, size_t j)
+/* Where output j of a stage lies among the floats of an example. */
+static size_t place_of(const zo_stage *s, size_t j)
 {
     size_t c = (size_t)s->out.channels;
     return j / c * s->out.pitch + j % c;
@@ -179,7 +180,7 @@ static void complete_by_row(zo_moves *c, const zo_place *at, float move, double 
     for (size_t r = 0; r < at->m; r++) {
         const float *h = c->trace->h[at->stage] + (at->first + r) * ld, *z = z_of(c, at, r);
         for (size_t j = 0; j < (size_t)st->outputs; j++) {
-            size_t output = zo_moves_output(st, j), pixel = output / st->out.pitch * st->out.pitch;
+            size_t output = place_of(st, j), pixel = output / st->out.pitch * st->out.pitch;
             float *row = waiting(c, at->stage) + c->n * ld;
             memcpy(row, h, bytes);
             memcpy(row + pixel, z + pixel, (size_t)st->out.channels * sizeof *row);

@@ -71,7 +71,4 @@ void zo_moves_draw(zo_moves *m, const zo_place *at, size_t row, size_t rows, siz
 void zo_moves_add(zo_moves *m, const zo_place *at, size_t r, size_t k, size_t n,
                   const double *weight, float *sum);
 
-/* Where output j of a stage lies among the floats of an example. */
-size_t zo_moves_output(const zo_stage *s, size_t j);
-
 #endif

@@ -134,8 +134,7 @@ static void backward_scale(const zo_kernels *k, const zo_stage *s, const zo_room
 const zo_layer_class zo_layer_norm = {
     .info = {"norm",
              "layer norm: mean 0, variance 1 over the example, then gain and shift per channel (of "
-             "an image: "
-             "group norm with one group)",
+             "an image: group norm with one group)",
              "Ba et al. 2016, arXiv 1607.06450; Wu & He 2018, arXiv 1803.08494", ZO_USES_NOTHING,
              zo_no_params},
     .sites = ZO_SITE_WEIGHTS | ZO_SITE_OUTPUTS,
