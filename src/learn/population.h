@@ -2,7 +2,7 @@
  *
  * A pair is a draw and its opposite; one-sided, a draw and the unperturbed network. Its outcome is two mean losses on the examples that the
  * pair sees. An example without a finite loss is left out; a member that loses others than the unperturbed network does is dropped, and its
- * pair with it. No perturbed network exists as a whole: a stage is run from one piece of noisy weights after the other.
+ * pair with it: it keeps its place among the pairs, at the clean loss or as no difference, and weighs nothing. No perturbed network exists as a whole: a stage is run from one piece of noisy weights after the other.
  *
  * The state of an estimator begins with a zo_population, so that functions with `void *st` can stand in its class.
  */
