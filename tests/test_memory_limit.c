@@ -156,12 +156,29 @@ static void runs_keep_to_their_limit(void **state)
     }
 }
 
+/* A net of more numbers than its file has is refused before the tables of its windows, 8 MB here, are made. */
+static void small_files_take_little(void **state)
+{
+    ledger l;
+    long long held;
+    (void)state;
+    zo_context *where = limited(&l, 0, &held);
+    zo_net *net = NULL;
+    zo_shape in = {1000, 1000, 1, 0};
+    assert_int_equal(zo_net_parse(where, "conv999x1", in, 0, 1000, &net), ZO_USAGE);
+    error_says(where, "more numbers than are there", NULL);
+    assert_null(net);
+    assert_true(l.most - held < 2 * 4 * 1000000 + 100000); /* shift and scale of the inputs */
+    assert_int_equal(l.live, held);
+    zo_context_destroy(where);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(negative_limits_are_refused), cmocka_unit_test(what_is_held_is_counted),
         cmocka_unit_test(a_limit_is_kept_to_the_byte), cmocka_unit_test(what_is_reserved_is_held),
-        cmocka_unit_test(runs_keep_to_their_limit),
+        cmocka_unit_test(runs_keep_to_their_limit),    cmocka_unit_test(small_files_take_little),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -307,7 +307,6 @@ static void wrong_metadata_is_refused(void **state)
     refuse_meta(FORM ",\"net\":\"dense3\",\"inputs\":\"1\"", "");
     refuse_meta(FORM ",\"net\":\"dense1048576 dense9999\",\"inputs\":\"1\"",
                 "more numbers than are there");
-    refuse_meta(FORM ",\"net\":\"dense1048576 dense1048576\",\"inputs\":\"1\"", "too large");
     refuse("{\"__metadata__\":7," WEIGHT "," BIAS "," SHIFT "," SCALE "}", 6, 1, "no net spec");
 }
 

@@ -111,16 +111,18 @@ ZO_API zo_status zo_net_layer(const zo_net *net, int index, zo_layer_info *out);
 typedef struct zo_segment {
     char name[32]; /**< "0.weight" */
     int rank;      /**< 1 or 2 */
-    int64_t shape[2]; /**< row-major; of a convolution's weight: height x width x channels of the window, filters */
+    int64_t shape[2]; /**< row-major. Weights: dense [inputs][units]; conv [height x width x channels of the window]
+                           [filters]; dwconv [height x width of the window][channels]; norm and scale [channels], their
+                           gains. Biases: [units], [filters] or [channels] */
 } zo_segment;
 
 /** Number of tensors. */
 ZO_API int zo_net_segments(const zo_net *net);
 /** Describes tensor `index`. Errors: USAGE. */
 ZO_API zo_status zo_net_segment(const zo_net *net, int index, zo_segment *out);
-/** Copies the numbers of tensor `index` to out, in the order of its shape. Errors: USAGE. */
+/** Copies the numbers of tensor `index` to out[shape[0] x shape[1]] (rank 1: out[shape[0]]). Errors: USAGE. */
 ZO_API zo_status zo_net_get(const zo_net *net, int index, float *out);
-/** Replaces the numbers of tensor `index`; no other call may use the network meanwhile. Errors: USAGE (also a number that is not finite). */
+/** Replaces the numbers of tensor `index` by in[shape[0] x shape[1]] (rank 1: in[shape[0]]); no other call may use the network meanwhile. Errors: USAGE (also a number that is not finite). */
 ZO_API zo_status zo_net_set(zo_net *net, int index, const float *in);
 
 /** Sets the input transform: shift[inputs], scale[inputs], copied; NULL: zeros, ones. Errors: USAGE on non-finite. */

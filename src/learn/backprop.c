@@ -17,7 +17,7 @@ typedef struct state {
     const float **in; /* [workers][stages]: where an item's tensors begin */
     float **z, **e;   /* [workers][stages]: its z and errors */
     float **own; /* [workers][stages] of [ZO_ITEM][ld_out]: errors of stages without parameters */
-    float *room; /* [workers][padded] */
+    float *room; /* [workers][room_floats()] */
     const zo_update *update;
 } state;
 
@@ -29,12 +29,18 @@ static zo_status refuse(const zo_learner *l, const char *what, const char *name,
         what, name, try);
 }
 
+/* Floats of a worker's zo_room. */
+static size_t room_floats(const zo_net *net)
+{
+    return zo_round16(net->padded > net->spread ? net->padded : net->spread);
+}
+
 static zo_status allocate(state *s)
 {
     const zo_learner *l = s->trace.l;
     size_t workers = (size_t)zo_context_threads(l->ctx), n = workers * (size_t)l->net->stages;
     s->image = zo_alloc_zero(l->ctx, zo_backward_image(l->net) + 16, sizeof(float));
-    s->room = zo_alloc_zero(l->ctx, workers * zo_round16(l->net->padded) + 16, sizeof(float));
+    s->room = zo_alloc_zero(l->ctx, workers * room_floats(l->net) + 16, sizeof(float));
     s->in = zo_alloc_zero(l->ctx, n, sizeof *s->in);
     s->z = zo_alloc_zero(l->ctx, n, sizeof *s->z);
     s->e = zo_alloc_zero(l->ctx, n, sizeof *s->e);
@@ -104,7 +110,7 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
                                     outputs, l->label ? l->label + first : NULL,
                                     l->target ? l->target + first * outputs : NULL, outputs);
     for (size_t i = 0; i < m * ld; i++) last[i] *= mean;
-    zo_room room = {s->room + (size_t)worker * zo_round16(net->padded)};
+    zo_room room = {s->room + (size_t)worker * room_floats(net)};
     zo_backward(net, s->image, &room, m, s->in + base, s->z + base, e);
     for (size_t i = 0; i < m; i++) { /* left out, as the estimators do */
         for (int k = 0; k < net->stages && !isfinite(loss[i]); k++)

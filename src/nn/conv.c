@@ -81,8 +81,6 @@ static size_t spread_rows(const zo_stage *s)
     return w->top + w->in_height + (w->height - 1) * w->dilation;
 }
 
-static size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
-
 static const char *shape(zo_stage *s, const zo_word *w)
 {
     bool square = w->numbers == 2;
@@ -101,8 +99,8 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->tile_rows = joined(s) ? v->width * c : c;
     s->tile_examples = 1;
     s->repacked = zo_packed_size(taps * filters, c);
-    s->padded = size_max(copied(s) ? group(s) * image_read(s) : 0,
-                         spread_rows(s) * spread_columns(s) * filters);
+    s->padded = copied(s) ? group(s) * image_read(s) : 0;
+    s->spread = spread_rows(s) * spread_columns(s) * filters;
     s->starts = s->rows / s->tile_rows + v->out_height + v->height * v->width;
     return NULL;
 }
@@ -133,6 +131,9 @@ static zo_epilogue epilogue_at(const zo_kernels *k, const zo_stage *s, const zo_
     size_t row = done * zo_shape_pixels(&s->out);
     if (e.signs) e.signs += row * e.ld_signs;
     if (e.noise) e.noise += row * e.ld_noise;
+    if (e.lift) e.lift += row * e.rank;
+    if (e.factor) e.factor += done * e.rank * e.ld_factor;
+    if (e.factor_signs) e.factor_signs += done * e.rank * e.ld_factor / 16;
     e.bias = bias;
     e.pre = r->z && r->z != r->h ? r->z + done * s->ld_out + column : NULL;
     if (s->activation && !s->activation->grouped) {

@@ -50,7 +50,7 @@ typedef enum zo_layer_kind {
 
 /* Room for what a stage's passes need besides their operands, one for each thread: see zo_net_room(). */
 typedef struct zo_room {
-    float *padded; /* [net->padded] */
+    float *padded; /* [net->padded]; in the backward pass [net->spread] at the least */
 } zo_room;
 
 /* Rows of a pass through one stage. */
@@ -147,6 +147,7 @@ typedef struct zo_stage {
     bool shared;     /* the tensor that comes in is also added elsewhere */
     int slot;        /* of the outputs, among net->slots */
     size_t padded;   /* floats of zo_room.padded */
+    size_t spread;   /* reference: floats of it that the backward pass takes */
     size_t repacked; /* reference: floats of the repacked weights */
 
     size_t *start, starts; /* [starts] owned: where the runs of an operand begin */

@@ -28,7 +28,7 @@ struct zo_net {
     double cost;
     size_t widest;                /* the most floats of a stage's outputs */
     int slots;                    /* tensors that a pass must hold at once */
-    size_t padded;                /* floats of a zo_room */
+    size_t padded, spread;        /* floats of a zo_room; of the backward pass's */
     float *shift, *scale;         /* [inputs] */
     float *out_shift, *out_scale; /* [outputs]: zo_net_forward() gives y * out_scale + out_shift */
     zo_note *notes;

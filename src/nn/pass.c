@@ -149,7 +149,8 @@ typedef struct forward_job {
     const zo_net *net;
     bool in_place;
     float *arena;
-    size_t arena_size, tile;
+    size_t arena_size, standard,
+        tile; /* floats of a worker, of them for scaled inputs; examples of an item */
     int64_t n;
     const float *x;
     float *y;
@@ -171,7 +172,7 @@ static void forward_item(void *arg, int64_t item, int worker)
                     .m = m,
                     .in = job->in_place ? x : standard,
                     .ld = ld,
-                    .scratch = room + job->tile * ld,
+                    .scratch = room + job->standard,
                     .most = job->tile};
     const float *y = zo_net_tail(net, &tail);
     size_t ld_y = net->stage[net->stages - 1].ld_out;
@@ -191,7 +192,8 @@ zo_status zo_net_forward(const zo_net *net, int64_t n, const float *x, float *y)
     forward_job job = {.net = net, .n = n, .x = x, .y = y};
     job.tile = tile_rows(net, (size_t)n);
     job.in_place = read_in_place(net);
-    job.arena_size = zo_round16(job.tile * net->stage[0].ld_in + zo_net_scratch(net, job.tile)) + 16;
+    job.standard = job.in_place ? 0 : job.tile * net->stage[0].ld_in;
+    job.arena_size = zo_round16(job.standard + zo_net_scratch(net, job.tile)) + 16;
     job.arena = forward_room(net, job.arena_size * (size_t)zo_context_threads(ctx));
     if (!job.arena) return ZO_NO_MEMORY;
     zo_parallel(ctx, (n + (int64_t)job.tile - 1) / (int64_t)job.tile, forward_item, &job);

@@ -187,6 +187,7 @@ typedef struct building {
     int *open,
         *begun; /* [opened] of the blocks around: their first stage; the place of the word that opened them */
     int opened;
+    int64_t most; /* parameters; 0: any */
 } building;
 
 static const zo_shape *shape_now(const zo_net *net)
@@ -208,6 +209,7 @@ static void place_stage(zo_net *net, zo_stage *s)
     net->cost += s->cost;
     if (s->ld_out > net->widest) net->widest = s->ld_out;
     if (s->padded > net->padded) net->padded = s->padded;
+    if (s->spread > net->spread) net->spread = s->spread;
 }
 
 static bool same_shape(const zo_shape *a, const zo_shape *b)
@@ -244,6 +246,8 @@ static zo_status add_stage(building *b, const zo_layer_class *class, const zo_wo
     s->ld_out = zo_shape_floats(&s->out);
     if (class->residual) net->stage[s->skip].shared = true;
     place_stage(net, s);
+    if (b->most && net->parameters > b->most)
+        return zo_fail(net->ctx, ZO_USAGE, "the net spec means more numbers than are there");
     if (!s->starts) return ZO_OK;
     s->start = zo_alloc(net->ctx, s->starts * sizeof *s->start);
     if (!s->start) return ZO_NO_MEMORY;
@@ -324,10 +328,10 @@ static void place_outputs(zo_net *net)
 
 #define BLOCKS_MAX 32 /* of blocks inside each other */
 
-static zo_status build_stages(zo_net *net, const word *words)
+static zo_status build_stages(zo_net *net, const word *words, int64_t most)
 {
     int open[BLOCKS_MAX], begun[BLOCKS_MAX];
-    building b = {net, words, open, begun, 0};
+    building b = {net, words, open, begun, 0, most};
     zo_status status = ZO_OK;
     for (int i = 0; i < net->words && !status; i++) {
         if (words[i].class->kind == ZO_LAYER_OPEN && b.opened == BLOCKS_MAX)
@@ -385,15 +389,13 @@ static zo_status fill(zo_net *net, const word *words, int outputs, int64_t most)
     if (!net->word || !net->word_class || !net->stage || !net->shift || !net->scale)
         return ZO_NO_MEMORY;
     zo_status status = copy_words(net, words);
-    if (!status) status = build_stages(net, words);
+    if (!status) status = build_stages(net, words, most);
     if (!status) status = check_outputs(net, words, outputs);
     if (!status) status = zo_net_set_input(net, NULL, NULL);
     if (status) return status;
     net->out_shift = zo_alloc_zero(ctx, (size_t)net->outputs, sizeof(float));
     net->out_scale = zo_alloc_zero(ctx, (size_t)net->outputs, sizeof(float));
     status = net->out_shift && net->out_scale ? zo_net_set_output(net, NULL, NULL) : ZO_NO_MEMORY;
-    if (!status && most && net->parameters > most)
-        status = zo_fail(ctx, ZO_USAGE, "the net spec means more numbers than are there");
     if (status) return status;
     net->params = zo_alloc_zero(ctx, net->arena + 16, sizeof(float));
     for (int i = 0; net->params && i < net->stages; i++) {

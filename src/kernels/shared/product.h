@@ -363,9 +363,11 @@ static bool crowded(const zo_operand *a, size_t k, size_t rows)
 }
 
 /* Lines that follow each other as rows do are one line; so are images, where none has noise of its own. */
-static zo_operand joined(zo_operand a, size_t ldc, size_t c_image, const zo_epilogue *e)
+static zo_operand joined(zo_operand a, size_t *ldc_, size_t c_image, const zo_epilogue *e)
 {
     if (a.line == a.rows * a.row) a.rows *= a.lines, a.lines = 1;
+    if (a.rows == 1 && a.lines == 1) a.row = a.image, *ldc_ = c_image;
+    size_t ldc = *ldc_;
     bool alike = a.lines == 1 && a.image == a.rows * a.row && c_image == a.rows * ldc;
     if (alike && e->rank == 0) a.rows *= a.images, a.images = 1;
     return a;
@@ -375,7 +377,7 @@ static void product(float *c, size_t ldc, size_t c_image, const zo_operand *left
                     const float *packed, size_t n, const zo_epilogue *e)
 {
     if (!(left->rows && left->lines && left->images)) return;
-    zo_operand joint = joined(*left, ldc, c_image, e), *a = &joint;
+    zo_operand joint = joined(*left, &ldc, c_image, e), *a = &joint;
     size_t k = a->runs * a->run, blocks = (a->rows + ZO_TILE_ROWS - 1) / ZO_TILE_ROWS;
     bool copy = crowded(a, k, a->rows / blocks);
     if (copy && n <= ZO_PANEL) { /* a copy would not pay: one row for each line of a set instead */
