@@ -40,27 +40,56 @@ static void check_plan(const char *setting, const char *conv, const char *dense)
     zo_task_destroy(task);
 }
 
-/* A complete set of the convolution costs 256 x 768 of 2304 + 768 multiply-adds: 64 forward-equivalents. */
+/* A complete set of the convolution is 256 columns of the dense layer, 768 of 2304 + 768 multiply-adds: a quarter of a forward-equivalent.
+ * Draws of its 40 weights would cost more than 40. */
 static void sites_are_planned(void **state)
 {
     const char *complete = "2 dense3 outputs: complete set of 3 outputs, two-sided";
     (void)state;
-    check_plan("limit=16", "0 conv3x4,same weights: 16 random draws, one-sided", complete);
-    check_plan("limit=63", "0 conv3x4,same weights: 16 random draws", complete);
-    check_plan("limit=64", "0 conv3x4,same outputs: complete set of 256 outputs, one-sided",
+    check_plan("limit=4", "0 conv3x4,same outputs: complete set of 256 outputs, one-sided",
                complete);
-    check_plan("limit=64", "at most 64 forward-equivalents an example", "at most 0 forward");
-    check_plan("limit=0", "0 conv3x4,same weights: 16 random draws", complete);
+    check_plan("limit=4", "about 0.25 forward-equivalents an example", "about 0 forward");
+    check_plan("limit=0.25", "complete set of 256 outputs, one-sided", complete);
+    check_plan("limit=0.125", "complete set of 256 outputs for 14 of 27 examples, one-sided",
+               complete);
+    check_plan("limit=0.125", "about 0.13 forward-equivalents an example", complete);
+    check_plan("limit=0.001", "complete set of 256 outputs for 1 of 27 examples", complete);
+    check_plan("limit=0", "0 conv3x4,same weights: 16 random draws, one-sided",
+               "2 dense3 outputs: 16 random draws, two-sided");
     check_plan("set=random", "0 conv3x4,same weights: 16 random draws",
                "2 dense3 outputs: 16 random draws, two-sided");
-    check_plan("set=complete", "0 conv3x4,same outputs: complete set of 256 outputs", complete);
-    check_plan("place=outputs", "0 conv3x4,same outputs: 16 random draws", complete);
+    check_plan("set=complete", "0 conv3x4,same outputs: complete set of 256 outputs,", complete);
+    check_plan("place=outputs", "0 conv3x4,same outputs: complete set of 256 outputs", complete);
     check_plan("place=weights", "0 conv3x4,same weights: 16 random draws",
                "2 dense3 weights: 16 random draws");
-    check_plan("sigma=0.25", "weights: 16 random draws, one-sided, sigma 0.01", "sigma 0.25");
-    check_plan("sigma_weights=0.25", "one-sided, sigma 0.25", "sigma 0.01");
-    check_plan("draws=5", "weights: 5 random draws", complete);
-    check_plan("loss=zero-one", "weights: 16 random draws, two-sided, sigma 0.316", "sigma 1");
+    check_plan("sigma=0.25", "one-sided, sigma 0.25", "sigma 0.25");
+    check_plan("loss=zero-one", "0 conv3x4,same outputs: complete set of 256 outputs, two-sided",
+               "sigma 1");
+}
+
+/* Few weights against outputs that each change much of what follows: 10 draws of the first layer's weights cost less than its complete set. */
+static void few_weights_are_moved(void **state)
+{
+    (void)state;
+    zo_task *task = make_images(ctx, 30, 8, 8, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "conv3x1,same relu conv5x8,same conv5x8,same dense3", 1);
+    const char *const settings[][3] = {{"limit=4"},
+                                       {"limit=4", "sigma_weights=0.25"},
+                                       {"limit=4", "draws=5"},
+                                       {"limit=4", "loss=zero-one"},
+                                       {"limit=4", "place=outputs"}};
+    const char *const want[] = {"0 conv3x1,same weights: 16 random draws, one-sided, sigma 0.01",
+                                "one-sided, sigma 0.25", "weights: 5 random draws",
+                                "weights: 16 random draws, two-sided, sigma 0.316",
+                                "0 conv3x1,same outputs: complete set of 64 outputs for"};
+    for (int i = 0; i < 5; i++) {
+        zo_trainer *t = make_trainer(ctx, task, net, "nodes", 1, settings[i]);
+        const char *line = zo_trainer_plan(t, 0);
+        if (!strstr(line, want[i])) fail_msg("\"%s\" is not in: %s", want[i], line);
+        zo_trainer_destroy(t);
+    }
+    zo_net_destroy(net);
+    zo_task_destroy(task);
 }
 
 /* ---- cost ---- */
@@ -83,6 +112,61 @@ static double tail64(const images64 *n, int from)
 
 enum { K = 5 };
 
+/* How many pixels of a stage's outputs differ between the last run and `clean`. */
+static int changed_pixels(const images64 *n, int stage, const double *clean)
+{
+    size64 out = n->stage[stage].out;
+    int changed = 0;
+    for (int p = 0; p < out.h * out.w; p++)
+        changed += memcmp(n->tensor[stage + 1] + p * out.c, clean + p * out.c,
+                          (size_t)out.c * sizeof *clean) != 0;
+    return changed;
+}
+
+/* Multiply-adds that run an output of stage i on which moved alone, counted from what then differs: a column of the first layer with weights;
+ * where pixels differ, those pixels; of a dense layer behind them, what they give to it; whole layers from there on, or from a norm on. */
+static double partial_cost(const images_scene *s, int i, int j, double *const *clean)
+{
+    images64 *n = s->oracle;
+    double sum = 0;
+    bool first = true, whole = false;
+    run_on64(n, i, (moves64){i, j, 0.3, NULL});
+    for (int k = i + 1; k < n->stages; k++) {
+        const stage64 *of = n->stage + k;
+        int pixels = changed_pixels(n, k, clean[k + 1]),
+            before = changed_pixels(n, k - 1, clean[k]);
+        bool dense = !strcmp(of->name, "dense");
+        if (pixels == 0) return 0; /* nobody sees it */
+        whole |= !strcmp(of->name, "norm");
+        if (whole)
+            sum += cost64(of);
+        else if (dense)
+            sum += (first ? 1 : before * n->stage[k - 1].out.c) * of->out.c;
+        else if (!strcmp(of->name, "conv") && first)
+            sum += pixels * of->out.c;
+        else
+            sum += cost64(of) / (of->out.h * of->out.w) * pixels;
+        whole |= dense;
+        first &= cost64(of) == 0 && strcmp(of->name, "}+") != 0; /* behind a block it is a pixel */
+    }
+    return sum;
+}
+
+static double complete_cost(const images_scene *s, int i)
+{
+    images64 *n = s->oracle;
+    double *clean[MOST_STAGES + 1], sum = 0;
+    run64(n, example_at(s, 0), still);
+    for (int k = 0; k <= n->stages; k++) {
+        size_t bytes = (size_t)count64(k ? n->stage[k - 1].out : n->stage[0].in) * sizeof(double);
+        clean[k] = malloc(bytes);
+        memcpy(clean[k], n->tensor[k], bytes);
+    }
+    for (int j = 0; j < count64(n->stage[i].out); j++) sum += partial_cost(s, i, j, clean);
+    for (int k = 0; k <= n->stages; k++) free(clean[k]);
+    return sum;
+}
+
 /* Multiply-adds of a step of one example: a clean pass, the moves of each stage, the directions that errors need. */
 static double step_cost(const images_scene *s, bool complete, bool weights, int sides)
 {
@@ -91,12 +175,9 @@ static double step_cost(const images_scene *s, bool complete, bool weights, int 
     for (int i = 0; i < n->stages; i++) {
         const stage64 *of = n->stage + i;
         double outputs = count64(of->out), parameters = parameters64(of), moves = tail64(n, i + 1);
-        bool gaps = of->out.h * of->out.w > 1 && of->out.c % 16 != 0,
-             column = i + 1 < n->stages && !strcmp(of[1].name, "dense") && !gaps;
         if (parameters == 0) continue;
-        if (complete && column) moves = of[1].out.c + tail64(n, i + 2);
         if (weights) moves += cost64(of) + parameters;
-        sum += sides * (complete ? outputs : K) * moves;
+        sum += sides * (complete ? complete_cost(s, i) : K * moves);
         if (!weights) sum += cost64(of) + (of->biases ? outputs : 0);
     }
     return sum;
@@ -130,6 +211,12 @@ static void cost_equals_a_count(void **state)
                (size64){6, 6, 2});
     check_cost("conv2x3 tanh meanpool2 dwconv2,same norm tanh scale dense3", (size64){5, 5, 2});
     check_cost("conv1x3 tanh flatten dense5 sigmoid dense4 tanh dense3", (size64){2, 3, 2});
+    check_cost("conv3x2 tanh conv3x5,same conv2x17 tanh meanpool2 dense6 tanh dense3",
+               (size64){9, 8, 2});
+    check_cost("conv2x3 tanh meanpool2 conv2x4 tanh conv2x4 meanpool2,stride1 dense9 tanh dense3",
+               (size64){9, 9, 1});
+    check_cost("conv3x4,same tanh { conv3x4,same tanh scale conv3x4,same }+ global-mean dense3",
+               (size64){7, 8, 2});
 }
 
 /* ---- memory ---- */
@@ -298,7 +385,7 @@ static void bits_of_many_draws_depend_on_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sites_are_planned),
+        cmocka_unit_test(sites_are_planned), cmocka_unit_test(few_weights_are_moved),
         cmocka_unit_test(cost_equals_a_count),
         cmocka_unit_test(draws_take_no_memory),
         cmocka_unit_test(threads_take_little),

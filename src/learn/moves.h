@@ -23,7 +23,6 @@ typedef struct zo_moves {
     float loss[ZO_MOVES_ROWS];
     float *scratch;  /* of a pass, see zo_net_scratch() */
     float *target;   /* [ZO_MOVES_ROWS][outputs] */
-    float *row;      /* [widest] */
     float *weights;  /* moved weights and bias of a stage */
     uint16_t *signs; /* [blocks][8]; or, for normal numbers: */
     float *normal;   /* [blocks][4] */
@@ -46,8 +45,7 @@ size_t zo_moves_floats(const zo_net *net, int i, bool weights);
 /* Blocks of the noise stream that n draws of that many floats take. */
 double zo_moves_blocks(zo_noise_kind noise, size_t floats, size_t n);
 
-/* Multiply-adds of one moved output of stage i run on; and of one draw. */
-double zo_moves_output_cost(const zo_net *net, int i);
+/* Multiply-adds of one draw. */
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights);
 
 /* Sizes everything for draws of at most `most` floats, of which moved weights take `weights`. Errors: NO_MEMORY; fini is due all the same. */
@@ -55,9 +53,16 @@ zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise,
                         size_t weights);
 void zo_moves_fini(zo_moves *m);
 
-/* A complete set: every output moved by `move`. The loss of output j of row r goes to to[r * outputs + j]; where the activations do not
- * change it is left alone. */
-void zo_moves_complete(zo_moves *m, const zo_place *at, float move, double *to);
+/* Rows that may wait, for a net of such activations. */
+size_t zo_moves_rows(const zo_net *net);
+
+/* Where the rows of stage i's outputs wait; one more of batch row b, whose loss goes to *to; and what runs all on that wait behind stage i. */
+float *zo_moves_waiting(zo_moves *m, int i);
+void zo_moves_add_row(zo_moves *m, size_t b, double *to);
+void zo_moves_run(zo_moves *m, int i);
+
+/* z of row r of what is moved. */
+const float *zo_moves_z(const zo_moves *m, const zo_place *at, size_t r);
 
 /* Most rows for which zo_moves_draw() of `n` draws should be called at once: zo_moves_add() then finds their noise made. */
 size_t zo_moves_batch(const zo_moves *m, const zo_place *at, size_t n);

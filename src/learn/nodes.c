@@ -2,18 +2,20 @@
  *
  * For a site with outputs z and moved losses L+ and L- (L- is the clean loss when draws are one-sided):
  *   random    e = 1/(d sigma K) sum over draws k of (L+ - L-) xi_k,  d = 1 one-sided, 2 two-sided
- *   complete  e_j = (L(z + sigma unit_j) - L-) / (d sigma), every output in turn. A moved output of a layer before `dense` changes one column
- *             of the next product, so the next layer is updated and not computed again; an output whose activation does not change costs
- *             nothing.
- * The direction of the layer is then e^T x / batch. A layer with fewer weights than outputs is moved by its weights instead: the same sum
- * over draws, xi in the weights, is its direction. Every number is a difference of the true loss; no error is chained from layer to layer.
+ *   complete  e_j = (L(z + sigma unit_j) - L-) / (d sigma), every output in turn, by partial passes (nn/partial.h): only what a moved output
+ *             changes is computed again; an output whose activation does not change, or is not the largest of its window, costs nothing.
+ * The direction of the layer is then e^T x / examples. Where a complete set is costly it is taken for some examples of the batch: that has
+ * less variance than random draws for all of them at the same cost, as long as moving one output alone costs no more than a draw.
+ * weights      the layer's weights are moved, per example: the same sum over draws, xi in the weights, is its direction. Better for a layer with
+ *             few weights and many outputs that each change much.
+ * Every number is a difference of the true loss; no error is chained from layer to layer.
  */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "learn/moves.h"
+#include "learn/complete.h"
 #include "learn/shaping.h"
 
 #define GROUP 64 /* draws whose losses wait together, where shaping does not want all of them */
@@ -32,6 +34,7 @@ typedef struct settings {
 typedef struct site {
     bool complete, weights;
     int sides;
+    int examples; /* of the batch */
     float sigma;
     size_t count;  /* outputs or draws */
     size_t floats; /* of a draw, pads included */
@@ -42,6 +45,7 @@ typedef struct site {
 /* What a worker has to hand. */
 typedef struct desk {
     zo_moves moves;
+    zo_complete complete;
     float *errors;        /* [most floats]: of an example, or of a stage's weights */
     double *plus, *minus; /* [ZO_ITEM][most that wait together] losses */
     double *weight;       /* [most that wait together] */
@@ -52,6 +56,7 @@ typedef struct state {
     settings set;
     zo_trace trace;
     site *site;     /* [stages] */
+    zo_way *way;    /* [stages] of complete sets; rows 0: none */
     size_t group;   /* most draws whose losses wait together */
     size_t numbers; /* results of an example: loss, dropped, errors */
     size_t of_item; /* results of an item besides: directions of weights */
@@ -72,6 +77,15 @@ static bool jumps(const zo_learner *l, int stage)
     return any;
 }
 
+/* The examples whose complete sets of that cost spend `limit` on the mean of the batch; whole items of work where that are several. */
+static int part_of_batch(const state *s, double cost)
+{
+    int batch = learner(s)->batch;
+    double n = ceil(batch * s->set.limit / cost);
+    if (n > ZO_ITEM) n = ceil(n / ZO_ITEM) * ZO_ITEM;
+    return n < batch ? (int)n : batch;
+}
+
 static void plan_site(state *s, int i)
 {
     const zo_learner *l = learner(s);
@@ -81,16 +95,26 @@ static void plan_site(state *s, int i)
     bool jump = jumps(l, i), last = i + 1 == net->stages;
     /* At the last stage a second side costs no multiply-add, and takes away the error of first order. */
     p->sides = s->set.sides == SIDES_AUTO ? 1 + (jump || last) : s->set.sides;
-    double whole = st->outputs * zo_moves_output_cost(net, i) * p->sides / net->cost;
-    bool complete = s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && whole <= s->set.limit);
+    size_t rows = zo_moves_rows(net);
+    zo_way_plan(s->way + i, net, i, rows, rows * net->widest);
+    /* Cost x variance, which is as many draws as there are numbers, of what is there to choose from. */
+    double whole = s->way[i].cost * p->sides / net->cost,
+           by_weights = (double)st->parameters * zo_moves_draw_cost(net, i, true) / net->cost,
+           by_outputs = (double)st->outputs * zo_moves_draw_cost(net, i, false) / net->cost;
+    bool complete =
+        s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0);
     p->weights = s->set.place == PLACE_WEIGHTS ||
-                 (s->set.place == PLACE_AUTO && !complete && st->parameters < st->outputs);
+                 (s->set.place == PLACE_AUTO && s->set.set != SET_COMPLETE &&
+                  by_weights < (complete ? whole / p->sides : by_outputs));
     p->complete = complete && !p->weights;
+    p->examples = l->batch;
+    if (p->complete && s->set.set == SET_AUTO) p->examples = part_of_batch(s, whole);
+    if (!p->complete) s->way[i].rows = 0;
     p->sigma = (float)(jump ? s->set.sigma_jump : p->weights ? s->set.sigma_weights : s->set.sigma);
     if (p->weights && jump) p->sigma = (float)(s->set.sigma_jump / sqrt(st->fan_in + 1));
     p->count = p->complete ? (size_t)st->outputs : (size_t)s->set.draws;
     p->floats = zo_moves_floats(net, i, p->weights);
-    p->cost = p->complete ? whole
+    p->cost = p->complete ? whole * p->examples / l->batch
                           : (double)s->set.draws * zo_moves_draw_cost(net, i, p->weights) *
                                 p->sides / net->cost;
     size_t *end = p->weights ? &s->of_item : &s->numbers;
@@ -111,6 +135,7 @@ static zo_status init_worker(desk *w, const state *s)
     }
     zo_status status =
         zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise, drawn, weights);
+    if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->errors = zo_alloc_zero(l->ctx, most, sizeof(float));
     w->plus = zo_alloc_zero(l->ctx, waiting * ZO_ITEM, sizeof(double));
     w->minus = zo_alloc_zero(l->ctx, waiting * ZO_ITEM, sizeof(double));
@@ -124,6 +149,7 @@ static void fini_worker(desk *w, const zo_context *ctx)
 {
     void *all[] = {w->errors, w->plus, w->minus, w->weight, w->order};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_complete_fini(&w->complete);
     zo_moves_fini(&w->moves);
 }
 
@@ -153,12 +179,14 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
     int workers = zo_context_threads(l->ctx), stages = l->net->stages;
     s->trace.l = l;
     s->site = zo_alloc_zero(l->ctx, (size_t)stages, sizeof *s->site);
+    s->way = zo_alloc_zero(l->ctx, (size_t)stages, sizeof *s->way);
     s->worker = zo_alloc_zero(l->ctx, (size_t)workers, sizeof *s->worker);
-    bool *keep = zo_alloc_zero(l->ctx, (size_t)stages, sizeof *keep);
-    zo_status status = s->site && s->worker && keep ? plan_sites(s) : ZO_NO_MEMORY;
-    for (int i = 0; i < stages && !status; i++) keep[i] = s->site[i].count && !s->site[i].weights;
-    if (!status) status = zo_trace_init(&s->trace, l, keep);
-    zo_free(l->ctx, keep);
+    int *examples = zo_alloc_zero(l->ctx, (size_t)stages, sizeof *examples);
+    zo_status status = s->site && s->way && s->worker && examples ? plan_sites(s) : ZO_NO_MEMORY;
+    for (int i = 0; i < stages && !status; i++)
+        examples[i] = s->site[i].count && !s->site[i].weights ? s->site[i].examples : 0;
+    if (!status) status = zo_trace_init(&s->trace, l, examples);
+    zo_free(l->ctx, examples);
     for (int i = 0; i < workers && !status; i++) status = init_worker(s->worker + i, s);
     return status;
 }
@@ -184,7 +212,7 @@ static int64_t weigh(const state *s, desk *w, const site *p, size_t r, size_t n,
 {
     double *plus = w->plus + r * n, *minus = w->minus + r * n,
            scale = 1 / ((double)p->sigma * p->sides * (p->complete ? 1 : (double)p->count) *
-                        learner(s)->batch);
+                        p->examples);
     int64_t dropped = drop_pairs(plus, minus, n, clean);
     zo_shaping_apply((zo_shaping)s->set.shaping, n, plus, minus, w->weight, w->order);
     for (size_t i = 0; i < n; i++) w->weight[i] *= scale;
@@ -204,8 +232,9 @@ static void complete_site(const state *s, desk *w, const zo_place *at, double *r
 {
     const site *p = s->site + at->stage;
     clear_losses(w, at->m, p->count, results, s->numbers);
-    zo_moves_complete(&w->moves, at, p->sigma, w->plus);
-    if (p->sides == 2) zo_moves_complete(&w->moves, at, -p->sigma, w->minus);
+    const zo_way *way = s->way + at->stage;
+    zo_complete_run(&w->complete, at, way, p->sigma, w->plus);
+    if (p->sides == 2) zo_complete_run(&w->complete, at, way, -p->sigma, w->minus);
     for (size_t r = 0; r < at->m; r++) {
         double *of = results + r * s->numbers;
         of[1] += (double)weigh(s, w, p, r, p->count, of[0]);
@@ -290,8 +319,9 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
     }
     for (int i = 0; i < l->net->stages; i++) {
         const site *p = s->site + i;
-        if (!p->count) continue;
-        zo_place at = {i, worker, first, m, p->weights, p->floats};
+        if (!p->count || first >= (size_t)p->examples) continue;
+        size_t some = (size_t)p->examples - first < m ? (size_t)p->examples - first : m;
+        zo_place at = {i, worker, first, some, p->weights, p->floats};
         if (p->complete)
             complete_site(s, s->worker + worker, &at, results);
         else
@@ -412,13 +442,15 @@ static bool plan(const void *st, int index, char *out, size_t room)
     for (; i < net->stages && (!s->site[i].count || index > 0); i++) index -= s->site[i].count > 0;
     if (i == net->stages) return false;
     const site *p = s->site + i;
-    char how[64];
+    char how[112], some[48] = "";
+    if (p->examples < learner(s)->batch)
+        snprintf(some, sizeof some, " for %d of %d examples", p->examples, learner(s)->batch);
     if (p->complete)
-        snprintf(how, sizeof how, "complete set of %zu outputs", p->count);
+        snprintf(how, sizeof how, "complete set of %zu outputs%s", p->count, some);
     else
         snprintf(how, sizeof how, "%zu random draws", p->count);
     snprintf(out, room,
-             "%d %s %s: %s, %s-sided, sigma %g, at most %.3g forward-equivalents an example",
+             "%d %s %s: %s, %s-sided, sigma %g, about %.3g forward-equivalents an example",
              net->stage[i].word, net->word[net->stage[i].word], p->weights ? "weights" : "outputs",
              how, p->sides == 1 ? "one" : "two", (double)p->sigma, p->cost);
     return true;
@@ -433,16 +465,17 @@ static void fini(void *st)
         fini_worker(s->worker + i, l->ctx);
     zo_free(l->ctx, s->worker);
     zo_free(l->ctx, s->site);
+    zo_free(l->ctx, s->way);
     zo_trace_fini(&s->trace);
 }
 
 static const zo_param params[] = {
     ZO_PARAM_CHOICE_ROW(settings, set, SET_AUTO, "auto|complete|random",
-                        "directions at a site; auto: complete where it costs at most `limit`"),
+                        "directions at a site; auto: complete, within `limit`"),
     ZO_PARAM_CHOICE_ROW(
         settings, place, PLACE_AUTO, "auto|outputs|weights",
-        "where noise enters; auto: the weights of a layer that has fewer of them than "
-        "outputs and no complete set"),
+        "where noise enters; auto: the weights of a layer where so many draws of them cost "
+        "less than a complete set of its outputs"),
     ZO_PARAM_INT_ROW(settings, draws, 16, 1, 4096, "random draws per example and site"),
     ZO_PARAM_CHOICE_ROW(
         settings, sides, SIDES_AUTO, "auto|one|two",
@@ -455,8 +488,10 @@ static const zo_param params[] = {
         "this over the root of the inputs"),
     ZO_PARAM_REAL_ROW(settings, sigma_weights, 0.01, 1e-6, 100,
                       "size of a move of a layer's weights"),
-    ZO_PARAM_REAL_ROW(settings, limit, 16, 0, 1e9,
-                      "most forward-equivalents an example that auto spends on a complete set"),
+    ZO_PARAM_REAL_ROW(
+        settings, limit, 4, 0, 1e9,
+        "forward-equivalents an example that auto spends on a layer's complete set: a costlier "
+        "one is taken for a part of the batch; 0: none is taken"),
     ZO_PARAM_CHOICE_ROW(settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_CHOICES,
                         "distribution of random draws"),
     ZO_PARAM_CHOICE_ROW(settings, shaping, ZO_SHAPE_RAW, ZO_SHAPING_CHOICES,

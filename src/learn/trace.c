@@ -3,20 +3,20 @@
 #include <math.h>
 #include <string.h>
 
-static size_t sum_tiles(const zo_trace *t)
+static size_t sum_tiles(const zo_trace *t, int stage)
 {
-    return ((size_t)t->l->batch + ZO_SUM_TILE - 1) / ZO_SUM_TILE;
+    return ((size_t)t->examples[stage] + ZO_SUM_TILE - 1) / ZO_SUM_TILE;
 }
 
 /* e as it lies is packed: one panel, without gaps. */
 static bool lies_packed(const zo_stage *s) { return s->columns <= ZO_PANEL; }
 
-static zo_status rows_of_stage(zo_trace *t, int i, bool keep)
+static zo_status rows_of_stage(zo_trace *t, int i)
 {
     const zo_learner *l = t->l;
     const zo_stage *s = l->net->stage + i;
-    size_t n = (size_t)l->batch * s->ld_out;
-    t->h[i] = zo_alloc_zero(l->ctx, n, sizeof(float));
+    size_t n = (size_t)t->examples[i] * s->ld_out;
+    t->h[i] = zo_alloc_zero(l->ctx, (size_t)l->batch * s->ld_out, sizeof(float));
     t->tensor[i + 1] = t->h[i];
     if (!t->h[i]) return ZO_NO_MEMORY;
     for (int w = 0; w < zo_context_threads(l->ctx) && s->activation; w++) {
@@ -24,7 +24,7 @@ static zo_status rows_of_stage(zo_trace *t, int i, bool keep)
         *z = zo_alloc_zero(l->ctx, ZO_ITEM * s->ld_out, sizeof(float));
         if (!*z) return ZO_NO_MEMORY;
     }
-    if (!keep) return ZO_OK;
+    if (!n) return ZO_OK;
     t->e[i] = zo_alloc_zero(l->ctx, n, sizeof(float));
     if (!t->e[i]) return ZO_NO_MEMORY;
     if (!s->layer->product) return ZO_OK;
@@ -39,23 +39,24 @@ static size_t tile_floats(const zo_stage *s)
     return n > s->bias_floats ? n : s->bias_floats;
 }
 
-zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const bool *keep)
+zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const int *examples)
 {
     const zo_net *net = l->net;
     size_t stages = (size_t)net->stages, workers = (size_t)zo_context_threads(l->ctx), most = 0;
     t->l = l;
     t->tensor = zo_alloc_zero(l->ctx, stages + 1, sizeof *t->tensor);
     t->h = zo_alloc_zero(l->ctx, stages, sizeof *t->h);
+    t->examples = zo_alloc_zero(l->ctx, stages, sizeof *t->examples);
     t->e = zo_alloc_zero(l->ctx, stages, sizeof *t->e);
     t->packed = zo_alloc_zero(l->ctx, stages, sizeof *t->packed);
     t->z = zo_alloc_zero(l->ctx, stages * workers, sizeof *t->z);
-    if (!t->tensor || !t->h || !t->e || !t->packed || !t->z) return ZO_NO_MEMORY;
+    if (!t->tensor || !t->h || !t->examples || !t->e || !t->packed || !t->z) return ZO_NO_MEMORY;
     t->tensor[0] = l->x;
     for (int i = 0; i < net->stages; i++) {
-        bool kept = net->stage[i].rows && (!keep || keep[i]);
-        zo_status status = rows_of_stage(t, i, kept);
+        if (net->stage[i].rows) t->examples[i] = examples ? examples[i] : l->batch;
+        zo_status status = rows_of_stage(t, i);
         if (status) return status;
-        if (kept && tile_floats(net->stage + i) > most) most = tile_floats(net->stage + i);
+        if (t->e[i] && tile_floats(net->stage + i) > most) most = tile_floats(net->stage + i);
     }
     t->arena_size = zo_round16(net->padded) + most;
     t->arena = zo_alloc_zero(l->ctx, t->arena_size * workers + 16, sizeof(float));
@@ -73,7 +74,7 @@ void zo_trace_fini(zo_trace *t)
         if (t->h) zo_free(ctx, t->h[i]);
     }
     for (int i = 0; t->z && i < stages * zo_context_threads(ctx); i++) zo_free(ctx, t->z[i]);
-    void *all[] = {(void *)t->tensor, t->h, t->e, t->packed, t->z, t->arena};
+    void *all[] = {(void *)t->tensor, t->h, t->examples, t->e, t->packed, t->z, t->arena};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
 }
 
@@ -120,16 +121,17 @@ void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss, int worker
 int64_t zo_trace_parts(const zo_trace *t)
 {
     int64_t n = 0;
-    for (int i = 0; i < t->l->net->stages; i++) n += t->e[i] != NULL;
-    return n * (int64_t)sum_tiles(t);
+    for (int i = 0; i < t->l->net->stages; i++) n += (int64_t)sum_tiles(t, i);
+    return n;
 }
 
 void zo_trace_part(const zo_trace *t, int64_t part, int *stage, size_t *first, size_t *m)
 {
-    size_t tiles = sum_tiles(t), batch = (size_t)t->l->batch, at = (size_t)part / tiles;
-    for (*stage = 0; !t->e[*stage] || at > 0; ++*stage) at -= t->e[*stage] != NULL;
-    *first = (size_t)part % tiles * ZO_SUM_TILE;
-    *m = batch - *first < ZO_SUM_TILE ? batch - *first : ZO_SUM_TILE;
+    size_t tile = (size_t)part;
+    for (*stage = 0; tile >= sum_tiles(t, *stage); ++*stage) tile -= sum_tiles(t, *stage);
+    size_t examples = (size_t)t->examples[*stage];
+    *first = tile * ZO_SUM_TILE;
+    *m = examples - *first < ZO_SUM_TILE ? examples - *first : ZO_SUM_TILE;
 }
 
 void zo_trace_pack(zo_trace *t, int stage, size_t first, size_t m)
@@ -164,16 +166,16 @@ int64_t zo_trace_tiles(const zo_trace *t)
     return n;
 }
 
-/* g = left side^T e over the batch, sum tile by sum tile, for `n` columns from `column` on; the left side is that of weight rows l.., or,
+/* g = left side^T e over the examples, sum tile by sum tile, for `n` columns from `column` on; the left side is that of weight rows l.., or,
  * with l = rows, ones: the bias. */
 static void sum_over_batch(const zo_trace *t, int stage, const zo_room *room, float *g, size_t ld,
                            size_t l, size_t column, size_t n)
 {
     static const float one = 1;
     const zo_stage *s = t->l->net->stage + stage;
-    size_t batch = (size_t)t->l->batch, pixels = zo_shape_pixels(&s->out);
-    for (size_t b = 0; b < batch; b += s->tile_examples) {
-        size_t m = batch - b < s->tile_examples ? batch - b : s->tile_examples;
+    size_t examples = (size_t)t->examples[stage], pixels = zo_shape_pixels(&s->out);
+    for (size_t b = 0; b < examples; b += s->tile_examples) {
+        size_t m = examples - b < s->tile_examples ? examples - b : s->tile_examples;
         zo_operand a = zo_transposed(&one, 0, 1, m * pixels);
         if (l < s->rows)
             a = s->layer->inputs(s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
@@ -200,13 +202,13 @@ static void product_tile(zo_trace *t, int stage, size_t tile, const zo_update *u
 static void whole_stage(zo_trace *t, int stage, const zo_update *u, float *g)
 {
     const zo_stage *s = t->l->net->stage + stage;
-    size_t batch = (size_t)t->l->batch, pixels = zo_shape_pixels(&s->out);
+    size_t examples = (size_t)t->examples[stage], pixels = zo_shape_pixels(&s->out);
     memset(g, 0, s->weight_floats * sizeof *g);
-    s->layer->direction(t->l->k, s, batch, t->tensor[stage], s->ld_in, t->e[stage], g);
+    s->layer->direction(t->l->k, s, examples, t->tensor[stage], s->ld_in, t->e[stage], g);
     zo_update_apply(u, s->weight, g, s->weight_floats);
     if (!s->has_bias) return;
     memset(g, 0, s->bias_floats * sizeof *g);
-    for (size_t b = 0; b < batch; b++) {
+    for (size_t b = 0; b < examples; b++) {
         for (size_t p = 0; p < pixels; p++)
             t->l->k->add(g, g, t->e[stage] + b * s->ld_out + p * s->out.pitch, s->bias_floats);
     }
@@ -231,7 +233,7 @@ double zo_trace_cost(const zo_trace *t)
     double direction = 0;
     for (int i = 0; i < t->l->net->stages; i++) {
         const zo_stage *s = t->l->net->stage + i;
-        if (t->e[i]) direction += s->cost + (s->has_bias ? s->outputs : 0);
+        direction += t->examples[i] * (s->cost + (s->has_bias ? s->outputs : 0));
     }
-    return t->l->batch * (t->l->net->cost + direction);
+    return t->l->batch * t->l->net->cost + direction;
 }

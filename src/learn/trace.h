@@ -10,15 +10,16 @@ typedef struct zo_trace {
     const zo_learner *l;
     const float **tensor; /* [stages + 1] of [batch][floats]: what comes into each stage; the last: the outputs */
     float **h; /* [stages] of [batch][ld_out]: tensor i + 1 */
-    float **e; /* [stages] of [batch][ld_out]: errors of stages with parameters, the mean over the batch already taken, pads 0; NULL: none */
+    int *examples; /* [stages]: the first so many of the batch have errors at the stage */
+    float **e; /* [stages] of [examples][ld_out]: errors of stages with parameters, the mean over the examples already taken, pads 0; NULL: none */
     float **packed; /* [stages] of e packed by sum tiles; e itself where that is the same */
     float **z;      /* [workers][stages] of [ZO_ITEM][ld_out], or NULL: h has the same numbers */
     float *arena;   /* [workers][arena_size]: room, then a tile of a direction */
     size_t arena_size;
 } zo_trace;
 
-/* keep: which stages get e (NULL: all with parameters). */
-zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const bool *keep);
+/* examples: how many of the batch get errors at each stage, 0: none (NULL: all, at stages with parameters). */
+zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const int *examples);
 void zo_trace_fini(zo_trace *t);
 
 /* Clean passes of batch rows [first, first + m), m <= ZO_ITEM: fills h, the worker's z, and loss[m]. Where the loss is not finite h becomes 0:

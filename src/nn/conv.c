@@ -81,6 +81,15 @@ static size_t spread_rows(const zo_stage *s)
     return w->top + w->in_height + (w->height - 1) * w->dilation;
 }
 
+/* Runs of a patch, and the entries of the table: of runs, of lines of the outputs, of taps of the backward pass. */
+static void refit(zo_stage *s)
+{
+    const zo_window *w = &s->window;
+    size_t c = (size_t)s->in.channels;
+    s->tile_rows = joined(s) ? w->width * c : c;
+    s->starts = s->rows / s->tile_rows + w->out_height + w->height * w->width;
+}
+
 static const char *shape(zo_stage *s, const zo_word *w)
 {
     bool square = w->numbers == 2;
@@ -96,12 +105,11 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->fan_in = (double)s->rows;
     s->fan_out = (double)(taps * filters);
     s->cost = (double)(v->out_height * v->out_width) * (double)s->rows * (double)filters;
-    s->tile_rows = joined(s) ? v->width * c : c;
     s->tile_examples = 1;
     s->repacked = zo_packed_size(taps * filters, c);
     s->padded = copied(s) ? group(s) * image_read(s) : 0;
     s->spread = spread_rows(s) * spread_columns(s) * filters;
-    s->starts = s->rows / s->tile_rows + v->out_height + v->height * v->width;
+    refit(s);
     return NULL;
 }
 
@@ -169,6 +177,61 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
         zo_epilogue e = epilogue_at(k, s, r, bias, column, i);
         k->product(r->h + i * s->ld_out + column, s->out.pitch, s->ld_out, &a, weight, n, &e);
     }
+}
+
+enum { MOVES = 256 }; /* pixels that are updated together */
+
+/* Moves of pixels: a column of the window's taps for each. */
+typedef struct pixel_moves {
+    const zo_kernels *k;
+    const zo_stage *s;
+    const float *weight, *z;
+    float *h;
+    size_t n;
+    zo_move move[MOVES];
+} pixel_moves;
+
+static void update_pixels(pixel_moves *p)
+{
+    const zo_stage *s = p->s;
+    bool grouped = s->activation && s->activation->grouped;
+    zo_activate_fn f = zo_stage_activate(p->k, s);
+    size_t pitch = s->out.pitch;
+    p->k->column_update(p->h, pitch, p->move, p->n, p->z, pitch, p->weight, s->rows, s->columns,
+                        grouped ? NULL : f, s->number);
+    if (grouped) f(p->h, pitch, p->h, pitch, p->n, s->columns, s->number);
+    p->h += p->n * pitch;
+    p->n = 0;
+}
+
+/* The tap of a window that falls on the moved pixel, along one side; -1: none does, the dilated window has a gap there. */
+static int tap(int at, size_t outside, int out, const zo_window *w, size_t size)
+{
+    int from = at + (int)outside - out * (int)w->stride, step = (int)w->dilation;
+    return from < 0 || from % step || from / step >= (int)size ? -1 : from / step;
+}
+
+static void moved(const zo_kernels *k, const zo_stage *s, const float *weight, const zo_move *moves,
+                  size_t m, zo_patch at, zo_patch out, const float *z, float *h)
+{
+    const zo_window *w = &s->window;
+    int c = s->in.channels, pixels = (int)zo_shape_pixels(&s->out);
+    pixel_moves p = {.k = k, .s = s, .weight = weight, .z = z, .h = h};
+    for (size_t r = 0; r < m; r++) {
+        int channel = moves[r].unit % c;
+        for (int y = out.y; y < out.y + out.height; y++) {
+            int down = tap(at.y, w->top, y, w, w->height);
+            int32_t line = moves[r].example * pixels + y * s->out.width;
+            for (int x = out.x; x < out.x + out.width; x++) {
+                int across = tap(at.x, w->left, x, w, w->width);
+                bool seen = down >= 0 && across >= 0;
+                int unit = seen ? (down * (int)w->width + across) * c + channel : 0;
+                p.move[p.n++] = (zo_move){line + x, unit, seen ? moves[r].change : 0};
+                if (p.n == MOVES) update_pixels(&p);
+            }
+        }
+    }
+    update_pixels(&p);
 }
 
 /* One example: rows are the terms of one run of a patch, terms the pixels of the outputs. */
@@ -267,6 +330,9 @@ const zo_layer_class zo_layer_conv = {
     .shape = shape,
     .place = place,
     .forward = forward,
+    .reach = ZO_REACH_WINDOW,
+    .refit = refit,
+    .moved = moved,
     .inputs = inputs,
     .repack = repack,
     .backward = backward,

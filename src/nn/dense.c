@@ -1,4 +1,6 @@
 /* dense: z = x W + b, W [inputs][units]. */
+#include <string.h>
+
 #include "nn/layer.h"
 
 #define TILE_ROWS 112     /* rows of a direction tile: full blocks for every kernel */
@@ -48,12 +50,34 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
 }
 
 static void moved(const zo_kernels *k, const zo_stage *s, const float *weight, const zo_move *moves,
-                  size_t m, const float *z, float *h)
+                  size_t m, zo_patch at, zo_patch out, const float *z, float *h)
 {
+    (void)at, (void)out;
     bool grouped = s->activation && s->activation->grouped;
     zo_activate_fn f = zo_stage_activate(k, s);
     k->column_update(h, s->ld_out, moves, m, z, s->ld_out, weight, s->rows, s->columns,
                      grouped ? NULL : f, s->number);
+    if (grouped) f(h, s->ld_out, h, s->ld_out, m, s->columns, s->number);
+}
+
+static void changed(const zo_kernels *k, const zo_stage *s, const float *weight, size_t first,
+                    size_t run, size_t runs, size_t apart, size_t m, const float *change, size_t ld,
+                    float *room, float *h)
+{
+    size_t terms = run * runs;
+    for (size_t panel = 0; panel < s->columns; panel += ZO_PANEL) {
+        size_t width = s->columns - panel > 16 ? ZO_PANEL : 16;
+        for (size_t i = 0; i < runs; i++)
+            memcpy(room + panel * terms + i * run * width,
+                   weight + panel * s->rows + (first + i * apart) * width,
+                   run * width * sizeof *room);
+    }
+    zo_operand a = zo_matrix(change, ld, m, terms);
+    zo_epilogue e = {.accumulate = true, .number = s->number};
+    bool grouped = s->activation && s->activation->grouped;
+    zo_activate_fn f = zo_stage_activate(k, s);
+    if (!grouped) e.activate = f;
+    k->product(h, s->ld_out, 0, &a, room, s->columns, &e);
     if (grouped) f(h, s->ld_out, h, s->ld_out, m, s->columns, s->number);
 }
 
@@ -95,6 +119,7 @@ const zo_layer_class zo_layer_dense = {
     .shape = shape,
     .forward = forward,
     .moved = moved,
+    .changed = changed,
     .inputs = inputs,
     .repack = repack,
     .backward = backward,

@@ -95,6 +95,7 @@ const zo_layer_class zo_layer_dwconv = {
     .work = "outputs x window",
     .shape = shape,
     .forward = forward,
+    .reach = ZO_REACH_WINDOW,
     .direction = direction,
     .backward = backward,
 };

@@ -31,6 +31,17 @@ static inline size_t zo_shape_floats(const zo_shape *s)
     return zo_round16(zo_shape_pixels(s) * s->pitch);
 }
 
+/* A rectangle of pixels. */
+typedef struct zo_patch {
+    int y, x, height, width;
+} zo_patch;
+
+/* What an input of a layer acts on: all outputs; those of its pixel; those whose window sees it. */
+typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW } zo_reach;
+
+/* What an output of a pooling layer is. */
+typedef enum zo_pools { ZO_POOLS_NOT, ZO_POOLS_LARGEST, ZO_POOLS_MEAN } zo_pools;
+
 /* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. */
 enum { ZO_WORD_NUMBERS = 3 };
 enum { ZO_OPTION_SAME = 1, ZO_OPTION_STRIDE = 2, ZO_OPTION_DILATION = 4, ZO_OPTION_NOBIAS = 8 };
@@ -100,10 +111,23 @@ typedef struct zo_layer_class {
     void (*forward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
                     const float *weight, const float *bias, size_t column, size_t n,
                     const zo_rows *r);
-    /* h of m rows after single moves of this stage's inputs, from the cached z of its examples: exact, at the cost of one column. NULL:
-     * moves are not cheaper than a pass. */
+
+    /* Partial passes, see nn/partial.h. */
+    zo_reach reach;
+    zo_pools pools; /* windows of s->window, and the layer does nothing else */
+    /* Fills again what follows from the window and the shapes of *s, which were cut to a patch; s->start is not filled. NULL: nothing does. */
+    void (*refit)(struct zo_stage *s);
+    /* h of m rows after single moves of this stage's inputs, at the pixels `out` of the outputs only, from the cached z of the examples: exact,
+     * at the cost of one column. All moves are in pixel `at` of the inputs; a unit counts all inputs without pads. NULL: there is no such. */
     void (*moved)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
-                  const zo_move *moves, size_t m, const float *z, float *h);
+                  const zo_move *moves, size_t m, zo_patch at, zo_patch out, const float *z,
+                  float *h);
+    /* h[m][ld_out], where z of clean passes lies, after changes [m][ld] of some inputs: `runs` runs of `run` inputs, `apart` inputs from one to
+     * the next, the first at input `first`. room: packed weights of so many inputs. NULL: there is no such. */
+    void (*changed)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
+                    size_t first, size_t run, size_t runs, size_t apart, size_t m,
+                    const float *change, size_t ld, float *room, float *h);
+
     /* g += what errors e = d / d z of m rows mean for the weights, g laid out as these; for layers without .product. */
     void (*direction)(const zo_kernels *k, const struct zo_stage *s, size_t m, const float *in,
                       size_t ld, const float *e, float *g);

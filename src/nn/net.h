@@ -9,6 +9,8 @@
 
 #include "nn/layer.h"
 
+enum { ZO_BLOCKS_MOST = 32 }; /* inside each other */
+
 typedef struct zo_note {
     char *key, *value;
     struct zo_note *next;
@@ -83,7 +85,7 @@ typedef struct zo_tail {
     const float *const *cache;
     const int32_t *example; /* [m] examples of the rows; NULL: row r is example r */
     float *scratch;         /* zo_net_scratch(net, most) floats */
-    size_t most;            /* rows that the scratch is for, at least m */
+    size_t most; /* rows that the scratch is for. More may run where stages from .. last are narrow: m x their ld_out <= most x net->widest */
 } zo_tail;
 
 /* Floats that a pass of up to `most` rows needs. */

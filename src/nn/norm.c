@@ -158,6 +158,7 @@ const zo_layer_class zo_layer_scale = {
     .work = "inputs",
     .shape = shape,
     .forward = forward_scale,
+    .reach = ZO_REACH_PIXEL,
     .direction = direction_scale,
     .backward = backward_scale,
 };

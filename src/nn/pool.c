@@ -114,11 +114,16 @@ static void backward_mean(const zo_kernels *k, const zo_stage *s, const zo_room 
     backward(s, m, in, ld, e, in_e, add, false);
 }
 
+#define POOLS_max ZO_POOLS_LARGEST
+#define POOLS_mean ZO_POOLS_MEAN
+
 #define POOL(id, name, summary, kind, ...)                                                         \
     const zo_layer_class zo_layer_##id = {                                                         \
         .info = {name, summary, "", ZO_USES_NOTHING, zo_no_params},                                \
         .forward = forward_##kind,                                                                 \
         .backward = backward_##kind,                                                               \
+        .reach = ZO_REACH_WINDOW,                                                                  \
+        .pools = POOLS_##kind,                                                                     \
         __VA_ARGS__}
 
 #define WINDOWED                                                                                   \

@@ -41,6 +41,7 @@ const zo_layer_class zo_layer_residual = {
     .info = {"}+", "ends a block: adds what came into it to what comes out",
              "He et al. 2016, arXiv 1512.03385", ZO_USES_NOTHING, zo_no_params},
     .residual = true,
+    .reach = ZO_REACH_PIXEL,
     .shape = shape,
     .forward = forward,
     .backward = backward,

@@ -326,15 +326,13 @@ static void place_outputs(zo_net *net)
     }
 }
 
-#define BLOCKS_MAX 32 /* of blocks inside each other */
-
 static zo_status build_stages(zo_net *net, const word *words, int64_t most)
 {
-    int open[BLOCKS_MAX], begun[BLOCKS_MAX];
+    int open[ZO_BLOCKS_MOST], begun[ZO_BLOCKS_MOST];
     building b = {net, words, open, begun, 0, most};
     zo_status status = ZO_OK;
     for (int i = 0; i < net->words && !status; i++) {
-        if (words[i].class->kind == ZO_LAYER_OPEN && b.opened == BLOCKS_MAX)
+        if (words[i].class->kind == ZO_LAYER_OPEN && b.opened == ZO_BLOCKS_MOST)
             return bad_word(net->ctx, words + i, i, "too many blocks inside each other");
         status = add_word(&b, i);
     }

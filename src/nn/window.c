@@ -50,3 +50,39 @@ const char *zo_window_fill(zo_stage *s, const zo_word *w, size_t height, size_t 
     v->out_width = count(v->in_width, across, stride, w->same, &v->left);
     return NULL;
 }
+
+/* Along one side: the outputs that see any of [at, at + n). */
+static void reach_side(int at, int n, size_t window, const zo_window *w, size_t outside,
+                       size_t outputs, int *first, int *count)
+{
+    int stride = (int)w->stride, begin = at + (int)outside,
+        least = begin - (int)reach(window, w->dilation) + 1, last = (begin + n - 1) / stride;
+    *first = least > 0 ? (least + stride - 1) / stride : 0;
+    if (last >= (int)outputs) last = (int)outputs - 1;
+    *count = last - *first + 1;
+}
+
+zo_patch zo_window_reach(const zo_window *w, zo_patch in)
+{
+    zo_patch out;
+    reach_side(in.y, in.height, w->height, w, w->top, w->out_height, &out.y, &out.height);
+    reach_side(in.x, in.width, w->width, w, w->left, w->out_width, &out.x, &out.width);
+    return out;
+}
+
+zo_patch zo_window_extent(const zo_window *w, zo_patch out)
+{
+    int stride = (int)w->stride;
+    return (zo_patch){out.y * stride - (int)w->top, out.x * stride - (int)w->left,
+                      (out.height - 1) * stride + (int)reach(w->height, w->dilation),
+                      (out.width - 1) * stride + (int)reach(w->width, w->dilation)};
+}
+
+zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape)
+{
+    int y = p.y > 0 ? p.y : 0, x = p.x > 0 ? p.x : 0, down = p.y + p.height,
+        across = p.x + p.width;
+    if (down > shape->height) down = shape->height;
+    if (across > shape->width) across = shape->width;
+    return (zo_patch){y, x, down > y ? down - y : 0, across > x ? across - x : 0};
+}

@@ -15,4 +15,10 @@ const char *zo_window_fill(zo_stage *s, const zo_word *w, size_t height, size_t 
 size_t zo_window_rows(const zo_window *w);
 size_t zo_window_columns(const zo_window *w);
 
+/* The outputs whose windows see a pixel of `in`, at least; none: height or width <= 0. The pixels that the windows of `out` span, which may
+ * lie outside the image. And what of a patch lies inside. */
+zo_patch zo_window_reach(const zo_window *w, zo_patch in);
+zo_patch zo_window_extent(const zo_window *w, zo_patch out);
+zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape);
+
 #endif

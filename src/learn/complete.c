@@ -1,0 +1,225 @@
+#include "learn/complete.h"
+
+#include <math.h>
+#include <string.h>
+
+static const zo_net *net_of(const zo_complete *c) { return c->moves->trace->l->net; }
+
+/* Floats of the outputs that a line of windows sees. */
+static size_t line_floats(const zo_net *net, const zo_way *way)
+{
+    const zo_shape *s = &net->stage[way->site].out;
+    size_t lines = way->pooled ? net->stage[way->site + 1].window.height : 1;
+    if (way->pixels) return s->pitch;
+    if (lines > (size_t)s->height) lines = (size_t)s->height;
+    return lines * (size_t)s->width * s->pitch;
+}
+
+zo_status zo_complete_init(zo_complete *c, zo_moves *moves, const zo_way *ways)
+{
+    const zo_learner *l = moves->trace->l;
+    size_t stages = (size_t)l->net->stages, line = 0, pitch = 0, room = 0;
+    *c = (zo_complete){.moves = moves};
+    for (size_t i = 0; i < stages; i++) {
+        if (!ways[i].rows) continue;
+        size_t floats = line_floats(l->net, ways + i);
+        if (floats > line) line = floats;
+        if (l->net->stage[i].out.pitch > pitch) pitch = l->net->stage[i].out.pitch;
+        if (ways[i].room > room) room = ways[i].room;
+    }
+    if (!line) return ZO_OK;
+    c->move = zo_alloc_zero(l->ctx, ZO_COMPLETE_POINTS, sizeof *c->move);
+    c->to = zo_alloc_zero(l->ctx, ZO_COMPLETE_POINTS, sizeof *c->to);
+    c->line = zo_alloc_zero(l->ctx, ZO_ITEM * line, sizeof(float));
+    c->two = zo_alloc_zero(l->ctx, 2 * pitch, sizeof(float));
+    c->room = zo_alloc_zero(l->ctx, room, sizeof(float));
+    c->z = zo_alloc_zero(l->ctx, stages, sizeof *c->z);
+    return c->move && c->to && c->line && c->two && c->room && c->z ? ZO_OK : ZO_NO_MEMORY;
+}
+
+void zo_complete_fini(zo_complete *c)
+{
+    if (!c->moves) return;
+    void *all[] = {c->move, c->to, c->line, c->two, c->room, (void *)c->z};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        zo_free(c->moves->trace->l->ctx, all[i]);
+}
+
+/* ---- moves that wait ---- */
+
+/* What the moves in pixel (y, x) of tensor `point` have in common. */
+typedef struct spot {
+    const zo_place *at;
+    const zo_way *way;
+    int y, x;
+    double *to; /* of the set */
+} spot;
+
+/* Runs the waiting moves on, in parts of about the same size. */
+static void run_points(zo_complete *c, const spot *s)
+{
+    zo_moves *m = c->moves;
+    size_t parts = (c->n + s->way->rows - 1) / s->way->rows, done = 0;
+    for (; parts > 0; parts--) {
+        size_t n = (c->n - done) / parts;
+        for (size_t i = done; i < done + n; i++)
+            zo_moves_add_row(m, s->at->first + (size_t)c->move[i].example, c->to[i]);
+        zo_partial p = {.net = net_of(c),
+                        .m = n,
+                        .y = s->y,
+                        .x = s->x,
+                        .move = c->move + done,
+                        .example = m->example,
+                        .tensor = m->trace->tensor,
+                        .z = c->z,
+                        .room = c->room};
+        double cost = zo_partial_run(&p, s->way, zo_moves_waiting(m, s->way->tail - 1));
+        m->cost += cost > 0 ? cost * (double)n : 0;
+        if (cost < 0)
+            m->n = 0; /* nobody sees them: their losses are the clean ones */
+        else
+            zo_moves_run(m, s->way->tail - 1);
+        done += n;
+    }
+    c->n = 0;
+}
+
+/* Output j of row r moves unit `unit` of tensor `point` by `change`. Not a branch, for it could not be foreseen: a move that changes nothing
+ * is overwritten. */
+static void add_point(zo_complete *c, const spot *s, size_t r, size_t j, int32_t unit, float change)
+{
+    size_t outputs = (size_t)net_of(c)->stage[s->at->stage].outputs;
+    c->move[c->n] = (zo_move){(int32_t)r, unit, change};
+    c->to[c->n] = s->to + r * outputs + j;
+    c->n += change != 0;
+    if (c->n == ZO_COMPLETE_POINTS) run_points(c, s);
+}
+
+/* ---- what a move is at the point ---- */
+
+/* The largest numbers of each channel among the pixels of a window, and the next. */
+static void largest_two(const float *h, zo_patch w, size_t line, size_t pitch, size_t channels,
+                        float *best, float *next)
+{
+    for (size_t j = 0; j < channels; j++) best[j] = next[j] = -INFINITY;
+    for (int y = w.y; y < w.y + w.height; y++) {
+        for (int x = w.x; x < w.x + w.width; x++) {
+            const float *now = h + (size_t)y * line + (size_t)x * pitch;
+            for (size_t j = 0; j < channels; j++) {
+                float lower = now[j] < best[j] ? now[j] : best[j];
+                next[j] = lower > next[j] ? lower : next[j];
+                best[j] = now[j] > best[j] ? now[j] : best[j];
+            }
+        }
+    }
+}
+
+/* The outputs of one pixel of row r: h, and `moved` where each is moved alone. parts: pixels of the window. */
+static void add_pixel(zo_complete *c, const spot *s, size_t r, size_t pixel, const float *h,
+                      const float *moved, float parts)
+{
+    const zo_net *net = net_of(c);
+    const zo_stage *st = net->stage + s->at->stage;
+    size_t channels = (size_t)st->out.channels, j = pixel * channels;
+    zo_pools pools = s->way->pooled ? st[1].layer->pools : ZO_POOLS_NOT;
+    int width = s->way->pooled ? st[1].out.width : st->out.width;
+    int32_t unit = (int32_t)(((size_t)s->y * (size_t)width + (size_t)s->x) * channels);
+    const float *best = c->two, *next = best + st->out.pitch;
+    for (size_t i = 0; i < channels; i++) {
+        float change = moved[i] - h[i];
+        if (pools == ZO_POOLS_MEAN) change /= parts;
+        if (pools == ZO_POOLS_LARGEST) {
+            float others = h[i] == best[i] ? next[i] : best[i];
+            change = (moved[i] > others ? moved[i] : others) - best[i];
+        }
+        add_point(c, s, r, j + i, unit + (int32_t)i, change);
+    }
+}
+
+/* All moves that pass through pixel (y, x) of tensor `point`, of one row; `moved` begins with line `first` of the outputs. */
+static void add_window(zo_complete *c, const spot *s, size_t r, const float *moved, int first)
+{
+    const zo_net *net = net_of(c);
+    const zo_stage *st = net->stage + s->at->stage;
+    const float *h = c->moves->trace->h[s->at->stage] + (s->at->first + r) * st->ld_out;
+    size_t pitch = st->out.pitch, width = (size_t)st->out.width;
+    zo_patch w = zo_way_window(s->way, net, s->y, s->x);
+    if (s->way->pooled && st[1].layer->pools == ZO_POOLS_LARGEST)
+        largest_two(h, w, width * pitch, pitch, (size_t)st->out.channels, c->two, c->two + pitch);
+    for (int y = w.y; y < w.y + w.height; y++) {
+        for (int x = w.x; x < w.x + w.width; x++) {
+            size_t pixel = (size_t)y * width + (size_t)x;
+            add_pixel(c, s, r, pixel, h + pixel * pitch,
+                      moved + (pixel - (size_t)first * width) * pitch, (float)(w.height * w.width));
+        }
+    }
+}
+
+/* Activations of the outputs that a line of windows sees, each moved: moved[n] of one row. */
+static void move_line(const zo_complete *c, const zo_place *at, size_t r, size_t first, size_t n,
+                      float move, float *moved)
+{
+    const zo_net *net = net_of(c);
+    const zo_stage *s = net->stage + at->stage;
+    const float *z = zo_moves_z(c->moves, at, r) + first;
+    for (size_t j = 0; j < n; j++) moved[j] = z[j] + move;
+    if (s->activation)
+        zo_stage_activate(net->ctx->kernels, s)(moved, s->out.pitch, moved, s->out.pitch,
+                                                n / s->out.pitch, (size_t)s->out.channels,
+                                                s->number);
+}
+
+/* ---- pixels that move whole ---- */
+
+/* Where a move changes several channels: passes of whole rows. */
+static void complete_by_row(zo_complete *c, const zo_place *at, float move, double *to)
+{
+    zo_moves *m = c->moves;
+    const zo_net *net = net_of(c);
+    const zo_stage *st = net->stage + at->stage;
+    size_t ld = st->ld_out, channels = (size_t)st->out.channels;
+    zo_activate_fn f = zo_stage_activate(net->ctx->kernels, st);
+    for (size_t r = 0; r < at->m; r++) {
+        const float *h = m->trace->h[at->stage] + (at->first + r) * ld, *z = zo_moves_z(m, at, r);
+        for (size_t j = 0; j < (size_t)st->outputs; j++) {
+            size_t pixel = j / channels * st->out.pitch;
+            memcpy(c->line, z + pixel, channels * sizeof *z);
+            c->line[j % channels] += move;
+            f(c->line, st->out.pitch, c->line, st->out.pitch, 1, channels, st->number);
+            if (!memcmp(c->line, h + pixel, channels * sizeof *h)) continue;
+            float *row = zo_moves_waiting(m, at->stage) + m->n * ld;
+            memcpy(row, h, ld * sizeof *h);
+            memcpy(row + pixel, c->line, channels * sizeof *row);
+            zo_moves_add_row(m, at->first + r, to + r * (size_t)st->outputs + j);
+            if (m->n == m->rows) zo_moves_run(m, at->stage);
+        }
+    }
+    zo_moves_run(m, at->stage);
+}
+
+void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, float move, double *to)
+{
+    const zo_net *net = net_of(c);
+    const zo_stage *st = net->stage + at->stage;
+    const zo_shape *points = way->pooled ? &st[1].out : &st->out;
+    size_t line = (size_t)st->out.width * st->out.pitch, floats = line_floats(net, way);
+    if (way->pixels) {
+        complete_by_row(c, at, move, to);
+        return;
+    }
+    for (int i = 0; i < net->stages; i++)
+        c->z[i] = zo_trace_z(c->moves->trace, i, at->first, at->worker);
+    bool anywhere = way->column && way->tail == way->first + 1; /* rows of all pixels run together */
+    spot s = {.at = at, .way = way, .to = to};
+    for (s.y = 0; s.y < points->height; s.y++) {
+        zo_patch w = zo_way_window(way, net, s.y, 0);
+        for (size_t r = 0; r < at->m; r++)
+            move_line(c, at, r, (size_t)w.y * line, (size_t)w.height * line, move,
+                      c->line + r * floats);
+        for (s.x = 0; s.x < points->width; s.x++) {
+            for (size_t r = 0; r < at->m; r++) add_window(c, &s, r, c->line + r * floats, w.y);
+            if (!anywhere) run_points(c, &s);
+        }
+    }
+    run_points(c, &s);
+}
