@@ -31,16 +31,16 @@ zo_status zo_complete_init(zo_complete *c, zo_moves *moves, const zo_way *ways)
     c->move = zo_alloc_zero(l->ctx, ZO_COMPLETE_POINTS, sizeof *c->move);
     c->to = zo_alloc_zero(l->ctx, ZO_COMPLETE_POINTS, sizeof *c->to);
     c->line = zo_alloc_zero(l->ctx, ZO_ITEM * line, sizeof(float));
-    c->two = zo_alloc_zero(l->ctx, 2 * pitch, sizeof(float));
+    c->pixel = zo_alloc_zero(l->ctx, 3 * pitch, sizeof(float));
     c->room = zo_alloc_zero(l->ctx, room, sizeof(float));
     c->z = zo_alloc_zero(l->ctx, stages, sizeof *c->z);
-    return c->move && c->to && c->line && c->two && c->room && c->z ? ZO_OK : ZO_NO_MEMORY;
+    return c->move && c->to && c->line && c->pixel && c->room && c->z ? ZO_OK : ZO_NO_MEMORY;
 }
 
 void zo_complete_fini(zo_complete *c)
 {
     if (!c->moves) return;
-    void *all[] = {c->move, c->to, c->line, c->two, c->room, (void *)c->z};
+    void *all[] = {c->move, c->to, c->line, c->pixel, c->room, (void *)c->z};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         zo_free(c->moves->trace->l->ctx, all[i]);
 }
@@ -84,28 +84,36 @@ static void run_points(zo_complete *c, const spot *s)
     c->n = 0;
 }
 
-/* Output j of row r moves unit `unit` of tensor `point` by `change`. Not a branch, for it could not be foreseen: a move that changes nothing
- * is overwritten. */
-static void add_point(zo_complete *c, const spot *s, size_t r, size_t j, int32_t unit, float change)
+/* Outputs j .. j + n - 1 of row r move units `unit` .. of tensor `point` by change[n]. Not a branch for each, for it could not be foreseen: a
+ * move that changes nothing is overwritten. */
+static void add_points(zo_complete *c, const spot *s, size_t r, size_t j, int32_t unit,
+                       const float *change, size_t n)
 {
-    size_t outputs = (size_t)net_of(c)->stage[s->at->stage].outputs;
-    c->move[c->n] = (zo_move){(int32_t)r, unit, change};
-    c->to[c->n] = s->to + r * outputs + j;
-    c->n += change != 0;
-    if (c->n == ZO_COMPLETE_POINTS) run_points(c, s);
+    double *to = s->to + r * (size_t)net_of(c)->stage[s->at->stage].outputs + j;
+    for (size_t done = 0, some; done < n; done += some) {
+        size_t at = c->n;
+        some = n - done < ZO_COMPLETE_POINTS - at ? n - done : ZO_COMPLETE_POINTS - at;
+        for (size_t i = done; i < done + some; i++) {
+            c->move[at] = (zo_move){(int32_t)r, unit + (int32_t)i, change[i]};
+            c->to[at] = to + i;
+            at += change[i] != 0;
+        }
+        c->n = at;
+        if (at == ZO_COMPLETE_POINTS) run_points(c, s);
+    }
 }
 
 /* ---- what a move is at the point ---- */
 
 /* The largest numbers of each channel among the pixels of a window, and the next. */
-static void largest_two(const float *h, zo_patch w, size_t line, size_t pitch, size_t channels,
-                        float *best, float *next)
+static void largest_two(const float *h, zo_patch w, size_t line, size_t pitch, float *restrict best,
+                        float *restrict next)
 {
-    for (size_t j = 0; j < channels; j++) best[j] = next[j] = -INFINITY;
+    for (size_t j = 0; j < pitch; j++) best[j] = next[j] = -INFINITY;
     for (int y = w.y; y < w.y + w.height; y++) {
         for (int x = w.x; x < w.x + w.width; x++) {
-            const float *now = h + (size_t)y * line + (size_t)x * pitch;
-            for (size_t j = 0; j < channels; j++) {
+            const float *restrict now = h + (size_t)y * line + (size_t)x * pitch;
+            for (size_t j = 0; j < pitch; j++) {
                 float lower = now[j] < best[j] ? now[j] : best[j];
                 next[j] = lower > next[j] ? lower : next[j];
                 best[j] = now[j] > best[j] ? now[j] : best[j];
@@ -114,26 +122,21 @@ static void largest_two(const float *h, zo_patch w, size_t line, size_t pitch, s
     }
 }
 
-/* The outputs of one pixel of row r: h, and `moved` where each is moved alone. parts: pixels of the window. */
-static void add_pixel(zo_complete *c, const spot *s, size_t r, size_t pixel, const float *h,
-                      const float *moved, float parts)
+/* What a pooling makes of numbers of one pixel that move alone, n channels: of the largest, or of the mean of so many. */
+static void change_largest(const float *restrict h, const float *restrict moved,
+                           const float *restrict best, const float *restrict next, size_t n,
+                           float *restrict change)
 {
-    const zo_net *net = net_of(c);
-    const zo_stage *st = net->stage + s->at->stage;
-    size_t channels = (size_t)st->out.channels, j = pixel * channels;
-    zo_pools pools = s->way->pooled ? st[1].layer->pools : ZO_POOLS_NOT;
-    int width = s->way->pooled ? st[1].out.width : st->out.width;
-    int32_t unit = (int32_t)(((size_t)s->y * (size_t)width + (size_t)s->x) * channels);
-    const float *best = c->two, *next = best + st->out.pitch;
-    for (size_t i = 0; i < channels; i++) {
-        float change = moved[i] - h[i];
-        if (pools == ZO_POOLS_MEAN) change /= parts;
-        if (pools == ZO_POOLS_LARGEST) {
-            float others = h[i] == best[i] ? next[i] : best[i];
-            change = (moved[i] > others ? moved[i] : others) - best[i];
-        }
-        add_point(c, s, r, j + i, unit + (int32_t)i, change);
+    for (size_t i = 0; i < n; i++) {
+        float others = h[i] == best[i] ? next[i] : best[i];
+        change[i] = (moved[i] > others ? moved[i] : others) - best[i];
     }
+}
+
+static void change_mean(const float *restrict h, const float *restrict moved, float parts, size_t n,
+                        float *restrict change)
+{
+    for (size_t i = 0; i < n; i++) change[i] = (moved[i] - h[i]) / parts;
 }
 
 /* All moves that pass through pixel (y, x) of tensor `point`, of one row; `moved` begins with line `first` of the outputs. */
@@ -142,15 +145,22 @@ static void add_window(zo_complete *c, const spot *s, size_t r, const float *mov
     const zo_net *net = net_of(c);
     const zo_stage *st = net->stage + s->at->stage;
     const float *h = c->moves->trace->h[s->at->stage] + (s->at->first + r) * st->ld_out;
-    size_t pitch = st->out.pitch, width = (size_t)st->out.width;
+    size_t pitch = st->out.pitch, width = (size_t)st->out.width, n = (size_t)st->out.channels;
+    int points = s->way->pooled ? st[1].out.width : st->out.width;
+    int32_t unit = (s->y * points + s->x) * st->out.channels;
+    bool largest = s->way->pooled && st[1].layer->pools == ZO_POOLS_LARGEST;
+    float *best = c->pixel, *next = best + pitch, *change = next + pitch;
     zo_patch w = zo_way_window(s->way, net, s->y, s->x);
-    if (s->way->pooled && st[1].layer->pools == ZO_POOLS_LARGEST)
-        largest_two(h, w, width * pitch, pitch, (size_t)st->out.channels, c->two, c->two + pitch);
+    if (largest) largest_two(h, w, width * pitch, pitch, best, next);
     for (int y = w.y; y < w.y + w.height; y++) {
         for (int x = w.x; x < w.x + w.width; x++) {
-            size_t pixel = (size_t)y * width + (size_t)x;
-            add_pixel(c, s, r, pixel, h + pixel * pitch,
-                      moved + (pixel - (size_t)first * width) * pitch, (float)(w.height * w.width));
+            size_t pixel = (size_t)y * width + (size_t)x, at = pixel * pitch;
+            const float *now = moved + at - (size_t)first * width * pitch;
+            if (largest)
+                change_largest(h + at, now, best, next, n, change);
+            else
+                change_mean(h + at, now, (float)(w.height * w.width), n, change);
+            add_points(c, s, r, pixel * n, unit, change, n);
         }
     }
 }

@@ -15,7 +15,7 @@ typedef struct zo_complete {
     double **to;
     size_t n;
     float *line;  /* [ZO_ITEM][floats of a line of windows]: moved activations */
-    float *two;   /* [2][pitch]: the largest and the next of a window */
+    float *pixel; /* [3][pitch]: the largest and the next of a window; changes */
     float *room;  /* of partial passes */
     const float **z; /* [stages]: where those of the present item begin */
 } zo_complete;
