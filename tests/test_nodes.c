@@ -211,17 +211,20 @@ static void columns_agree_with_rows(void **state)
     size64 table = {1, 1, 5}, image = {2, 3, 2};
     (void)state;
     check_columns("dense40 tanh dense33 gelu dense3",
-                  "dense40 tanh meanpool1 pool1 dense33 gelu meanpool1 pool1 dense3", table, "cross-entropy",
-                  "sigma=0.3");
-    check_columns("dense17 dense9 relu dense3", "dense17 meanpool1 pool1 dense9 relu meanpool1 pool1 dense3", table,
+                  "dense40 tanh meanpool1 pool1 dense33 gelu meanpool1 pool1 dense3", table,
+                  "cross-entropy", "sigma=0.3");
+    check_columns("dense17 dense9 relu dense3",
+                  "dense17 meanpool1 pool1 dense9 relu meanpool1 pool1 dense3", table,
                   "squared-error", "sigma=0.5");
     check_columns("conv1x16 tanh dense8 sigmoid dense3",
-                  "conv1x16 tanh meanpool1 pool1 dense8 sigmoid meanpool1 pool1 dense3", image, "cross-entropy",
-                  "sigma=0.3");
-    check_columns("dense8 tanh dense8 wta3 dense3", "dense8 tanh meanpool1 pool1 dense8 wta3 meanpool1 pool1 dense3",
-                  table, "cross-entropy", "sigma_jump=0.5");
-    check_columns("dense8 step dense8 sign dense3", "dense8 step meanpool1 pool1 dense8 sign meanpool1 pool1 dense3",
-                  table, "cross-entropy", "sigma_jump=0.6");
+                  "conv1x16 tanh meanpool1 pool1 dense8 sigmoid meanpool1 pool1 dense3", image,
+                  "cross-entropy", "sigma=0.3");
+    check_columns("dense8 tanh dense8 wta3 dense3",
+                  "dense8 tanh meanpool1 pool1 dense8 wta3 meanpool1 pool1 dense3", table,
+                  "cross-entropy", "sigma_jump=0.5");
+    check_columns("dense8 step dense8 sign dense3",
+                  "dense8 step meanpool1 pool1 dense8 sign meanpool1 pool1 dense3", table,
+                  "cross-entropy", "sigma_jump=0.6");
 }
 
 int main(void)

@@ -269,6 +269,83 @@ static void draws_of_jumping_nets_agree_with_brute_force(void **state)
     }
 }
 
+/* ---- complete sets of a part of the batch ---- */
+
+/* The examples of stage i's complete set, as the plan says. */
+static int planned(zo_trainer *t, const images_scene *s, int i)
+{
+    int some = s->examples, nth = 0;
+    for (int k = 0; k < i; k++) nth += parameters64(s->oracle->stage + k) > 0;
+    const char *line = zo_trainer_plan(t, nth), *at = strstr(line, " for ");
+    assert_non_null(strstr(line, "complete set"));
+    if (at) assert_int_equal(sscanf(at, " for %d of", &some), 1);
+    return some;
+}
+
+/* The mean over these examples of what moving every output of a stage alone gives. malloc'ed. */
+static double *part_of_complete(const images_scene *s, int i, const int32_t *example, int n)
+{
+    const way w = {false, false, 1, 1, 0};
+    int parameters = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out);
+    double *g = calloc((size_t)parameters, sizeof *g), *unit = calloc((size_t)m, sizeof *unit),
+           nearest = INFINITY;
+    for (int row = 0; row < n; row++) {
+        double clean = example_loss(s, example[row], still), *e = calloc((size_t)m, sizeof *e);
+        for (int j = 0; j < m; j++) {
+            unit[j] = 1;
+            e[j] = (moved_loss(s, i, example[row], &w, unit, 0.25, &nearest) - clean) / (0.25 * n);
+            unit[j] = 0;
+        }
+        double *jacobian = jacobian64(s, i, example[row]);
+        for (int j = 0; j < parameters; j++) {
+            for (int r = 0; r < m; r++) g[j] += jacobian[r * parameters + j] * e[r];
+        }
+        free(jacobian), free(e);
+    }
+    free(unit);
+    return g;
+}
+
+static void check_part(const char *spec, size64 in, int images, const char *limit)
+{
+    const uint64_t seed = 3;
+    const char *const settings[] = {COMMON, SIGMAS, limit, "place=outputs", "sides=one", NULL};
+    images_scene s = set_images(ctx, images, spec, in, 3, 3, "cross-entropy");
+    zo_trainer *t = make_trainer(ctx, s.task, s.net, "nodes:sgd", seed, settings);
+    float *arena = direction_of(ctx, s.task, s.net, "nodes:sgd", seed, settings, NULL);
+    zo_batches batches = {0};
+    int parts = 0;
+    assert_int_equal(zo_batches_init(&batches, ctx, seed, s.examples, s.examples), ZO_OK);
+    const int32_t *example = zo_batches_at(&batches, 0);
+    for (int i = 0; i < s.oracle->stages; i++) {
+        int n = parameters64(s.oracle->stage + i);
+        if (!n) continue;
+        int some = planned(t, &s, i), other = some < s.examples ? some : some / 2;
+        double *got = step_of(&s, arena, i), *want = part_of_complete(&s, i, example, some),
+               *twin = part_of_complete(&s, i, example + s.examples - other, other);
+        if (!(apart64(got, want, n) < 1e-4))
+            fail_msg("%s, stage %d, %d examples: %g apart", spec, i, some, apart64(got, want, n));
+        assert_true(apart64(got, twin, n) > 0.02); /* a twin: other examples */
+        parts += some < s.examples;
+        free(got), free(want), free(twin);
+    }
+    assert_true(parts > 0);
+    zo_batches_fini(&batches);
+    zo_trainer_destroy(t);
+    free(arena);
+    clear_images(&s);
+}
+
+/* Fewer than an item of work has, and several items. */
+static void parts_of_a_batch_agree_with_brute_force(void **state)
+{
+    (void)state;
+    check_part("conv3x4,same tanh conv2x5 gelu dense3", (size64){5, 5, 2}, 12, "limit=1");
+    check_part("conv2x3,nobias tanh meanpool2 dwconv2 tanh norm dense3", (size64){5, 5, 2}, 12,
+               "limit=0.5");
+    check_part("dense20 tanh dense40 tanh dense3", (size64){1, 1, 5}, 120, "limit=1");
+}
+
 /* ---- theory ---- */
 
 static double squared(const double *x, int n)
@@ -393,6 +470,7 @@ int main(void)
         cmocka_unit_test(draws_agree_with_brute_force),
         cmocka_unit_test(many_draws_agree_with_brute_force),
         cmocka_unit_test(draws_of_jumping_nets_agree_with_brute_force),
+        cmocka_unit_test(parts_of_a_batch_agree_with_brute_force),
         cmocka_unit_test(draws_follow_theory),
         cmocka_unit_test(one_example_follows_theory),
     };

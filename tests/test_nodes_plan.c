@@ -133,8 +133,7 @@ static double partial_cost(const images_scene *s, int i, int j, double *const *c
     run_on64(n, i, (moves64){i, j, 0.3, NULL});
     for (int k = i + 1; k < n->stages; k++) {
         const stage64 *of = n->stage + k;
-        int pixels = changed_pixels(n, k, clean[k + 1]),
-            before = changed_pixels(n, k - 1, clean[k]);
+        int pixels = changed_pixels(n, k, clean[k + 1]), before = changed_pixels(n, k - 1, clean[k]);
         bool dense = !strcmp(of->name, "dense");
         if (pixels == 0) return 0; /* nobody sees it */
         whole |= !strcmp(of->name, "norm");
@@ -385,7 +384,8 @@ static void bits_of_many_draws_depend_on_nothing_else(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sites_are_planned), cmocka_unit_test(few_weights_are_moved),
+        cmocka_unit_test(sites_are_planned),
+        cmocka_unit_test(few_weights_are_moved),
         cmocka_unit_test(cost_equals_a_count),
         cmocka_unit_test(draws_take_no_memory),
         cmocka_unit_test(threads_take_little),

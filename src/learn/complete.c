@@ -41,8 +41,7 @@ void zo_complete_fini(zo_complete *c)
 {
     if (!c->moves) return;
     void *all[] = {c->move, c->to, c->line, c->pixel, c->room, (void *)c->z};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        zo_free(c->moves->trace->l->ctx, all[i]);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->moves->trace->l->ctx, all[i]);
 }
 
 /* ---- moves that wait ---- */

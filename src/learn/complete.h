@@ -7,16 +7,17 @@
 #include "learn/moves.h"
 #include "nn/partial.h"
 
-#define ZO_COMPLETE_POINTS 896 /* moves that wait together: eight times the rows that run together */
+#define ZO_COMPLETE_POINTS                                                                         \
+    896 /* moves that wait together: eight times the rows that run together */
 
 typedef struct zo_complete {
     zo_moves *moves; /* runs the rows, and counts */
     zo_move *move;   /* [ZO_COMPLETE_POINTS] moves that wait, and where their losses go: */
     double **to;
     size_t n;
-    float *line;  /* [ZO_ITEM][floats of a line of windows]: moved activations */
-    float *pixel; /* [3][pitch]: the largest and the next of a window; changes */
-    float *room;  /* of partial passes */
+    float *line;     /* [ZO_ITEM][floats of a line of windows]: moved activations */
+    float *pixel;    /* [3][pitch]: the largest and the next of a window; changes */
+    float *room;     /* of partial passes */
     const float **z; /* [stages]: where those of the present item begin */
 } zo_complete;
 

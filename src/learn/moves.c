@@ -161,10 +161,10 @@ static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t d, si
     for (size_t m; d < end; d += m) {
         m = c->rows - c->n < end - d ? c->rows - c->n : end - d;
         float *rows = zo_moves_waiting(c, at->stage) + c->n * st->ld_out;
-        c->trace->l->k->disturb(rows, st->ld_out, zo_moves_z(c, at, r), st->ld_out, same, m, st->ld_out,
-                                move, signs_of(c, at, r, d), 8 * blocks_of(c->noise, st->ld_out),
-                                normal_of(c, at, r, d), 4 * blocks_of(c->noise, st->ld_out), f,
-                                st->number);
+        c->trace->l->k->disturb(rows, st->ld_out, zo_moves_z(c, at, r), st->ld_out, same, m,
+                                st->ld_out, move, signs_of(c, at, r, d),
+                                8 * blocks_of(c->noise, st->ld_out), normal_of(c, at, r, d),
+                                4 * blocks_of(c->noise, st->ld_out), f, st->number);
         if (grouped(st)) zo_stage_activation(net, st, m, rows, rows);
         for (size_t x = 0; x < m; x++) zo_moves_add_row(c, at->first + r, to + d + x);
         if (c->n == c->rows) zo_moves_run(c, at->stage);

@@ -101,8 +101,7 @@ static void plan_site(state *s, int i)
     double whole = s->way[i].cost * p->sides / net->cost,
            by_weights = (double)st->parameters * zo_moves_draw_cost(net, i, true) / net->cost,
            by_outputs = (double)st->outputs * zo_moves_draw_cost(net, i, false) / net->cost;
-    bool complete =
-        s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0);
+    bool complete = s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0);
     p->weights = s->set.place == PLACE_WEIGHTS ||
                  (s->set.place == PLACE_AUTO && s->set.set != SET_COMPLETE &&
                   by_weights < (complete ? whole / p->sides : by_outputs));

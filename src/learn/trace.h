@@ -9,7 +9,7 @@
 typedef struct zo_trace {
     const zo_learner *l;
     const float **tensor; /* [stages + 1] of [batch][floats]: what comes into each stage; the last: the outputs */
-    float **h; /* [stages] of [batch][ld_out]: tensor i + 1 */
+    float **h;     /* [stages] of [batch][ld_out]: tensor i + 1 */
     int *examples; /* [stages]: the first so many of the batch have errors at the stage */
     float **e; /* [stages] of [examples][ld_out]: errors of stages with parameters, the mean over the examples already taken, pads 0; NULL: none */
     float **packed; /* [stages] of e packed by sum tiles; e itself where that is the same */

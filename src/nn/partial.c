@@ -134,13 +134,13 @@ static double measure(const zo_way *way, const zo_net *net, int y, int x, layout
 static layout plan_room(zo_way *way, const zo_net *net)
 {
     layout l = {0};
-    const zo_shape *shape = way->pooled ? &net->stage[way->site + 1].out : &net->stage[way->site].out;
+    const zo_shape *shape =
+        way->pooled ? &net->stage[way->site + 1].out : &net->stage[way->site].out;
     way->cost = 0;
     for (int y = 0; y < shape->height; y++) {
         for (int x = 0; x < shape->width; x++) {
             double cost = measure(way, net, y, x, &l);
-            if (cost >= 0)
-                way->cost += shape->channels * (cost + zo_net_tail_cost(net, way->tail));
+            if (cost >= 0) way->cost += shape->channels * (cost + zo_net_tail_cost(net, way->tail));
         }
     }
     return l;
@@ -221,9 +221,8 @@ static void lay_line(const patch_rows *p, const zo_shape *shape, size_t row, int
     if (end > x + n) end = x + n;
     if (end <= from) return;
     size_t at = (size_t)(y - p->at.y) * (size_t)p->at.width + (size_t)(from - p->at.x);
-    copy_pixels(to + (size_t)(from - x) * pitch, pitch,
-                p->values + row * p->ld + at * shape->pitch, shape->pitch, (size_t)(end - from),
-                (size_t)shape->channels);
+    copy_pixels(to + (size_t)(from - x) * pitch, pitch, p->values + row * p->ld + at * shape->pitch,
+                shape->pitch, (size_t)(end - from), (size_t)shape->channels);
 }
 
 /* to[m][ld] = the pixels `want` of tensor i, `pitch` floats apart: clean, the rows' patches over them, zeros outside the image. */
@@ -261,10 +260,10 @@ static bool same_patch(zo_patch a, zo_patch b)
 static void begin(const zo_partial *r, const zo_way *way, float *to, size_t ld)
 {
     const zo_stage *s = r->net->stage + way->point - 1;
-    size_t c = (size_t)s->out.channels,
-           pixel = (size_t)r->y * (size_t)s->out.width + (size_t)r->x;
+    size_t c = (size_t)s->out.channels, pixel = (size_t)r->y * (size_t)s->out.width + (size_t)r->x;
     for (size_t row = 0; row < r->m; row++, to += ld) {
-        memcpy(to, r->tensor[way->point] + (size_t)r->example[row] * s->ld_out + pixel * s->out.pitch,
+        memcpy(to,
+               r->tensor[way->point] + (size_t)r->example[row] * s->ld_out + pixel * s->out.pitch,
                s->out.pitch * sizeof *to);
         to[(size_t)r->move[row].unit % c] += r->move[row].change;
     }
@@ -310,16 +309,14 @@ static void lay_over(const zo_partial *r, const zo_way *way, const patch_rows *p
 
 /* What changed in the patch goes into the next dense layer: one run of weight rows for each of its lines. */
 static double add_up(const zo_partial *r, const zo_way *way, const patch_rows *p, const parts *room,
-                   float *h)
+                     float *h)
 {
     const zo_stage *before = r->net->stage + way->last - 1, *s = r->net->stage + way->sum;
     const zo_kernels *k = r->net->ctx->kernels;
-    size_t c = (size_t)before->out.channels, pitch = before->out.pitch,
-           width = (size_t)p->at.width, run = width * c, runs = (size_t)p->at.height,
-           ld = zo_round16(runs * run);
+    size_t c = (size_t)before->out.channels, pitch = before->out.pitch, width = (size_t)p->at.width,
+           run = width * c, runs = (size_t)p->at.height, ld = zo_round16(runs * run);
     for (size_t row = 0; row < r->m; row++) {
-        const float *clean =
-            r->tensor[way->last] + (size_t)r->example[row] * before->ld_out;
+        const float *clean = r->tensor[way->last] + (size_t)r->example[row] * before->ld_out;
         float *change = room->gather + row * ld;
         for (size_t i = 0; i < runs * width; i++, change += c) {
             size_t y = (size_t)p->at.y + i / width, x = (size_t)p->at.x + i % width;

@@ -38,8 +38,8 @@ typedef struct zo_partial {
     const zo_net *net;
     size_t m;
     int y, x;
-    const zo_move *move;    /* [m]; example: of z; unit: of tensor `point`, without pads */
-    const int32_t *example; /* [m]: of the tensors */
+    const zo_move *move;        /* [m]; example: of z; unit: of tensor `point`, without pads */
+    const int32_t *example;     /* [m]: of the tensors */
     const float *const *tensor; /* clean: tensor i of example b at tensor[i] + b * its floats */
     const float *const *z;      /* clean z of stage i, of the examples that moves name */
     float *room;                /* [way->room] */

@@ -80,8 +80,7 @@ zo_patch zo_window_extent(const zo_window *w, zo_patch out)
 
 zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape)
 {
-    int y = p.y > 0 ? p.y : 0, x = p.x > 0 ? p.x : 0, down = p.y + p.height,
-        across = p.x + p.width;
+    int y = p.y > 0 ? p.y : 0, x = p.x > 0 ? p.x : 0, down = p.y + p.height, across = p.x + p.width;
     if (down > shape->height) down = shape->height;
     if (across > shape->width) across = shape->width;
     return (zo_patch){y, x, down > y ? down - y : 0, across > x ? across - x : 0};
