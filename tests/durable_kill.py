@@ -64,7 +64,8 @@ def verify_unfinished(t, run):
     """What was saved of a killed run is what its journal gives, if anything was saved."""
     ended = [entry.type for entry in durable.journal(run)][-1:] == [durable.END] if (run / "journal").exists() else False
     # a model whose END is not yet journaled may be that of an earlier stop
-    if (run / "checkpoint").exists() or ((run / "model.safetensors").exists() and ended):
+    state = any((run / name).exists() for name in ("checkpoint", "checkpoint.previous"))
+    if state or ((run / "model.safetensors").exists() and ended):
         t.verified(run)
     else:
         t.check(t.run(["verify", run]).returncode == 1, "verified without anything to compare")

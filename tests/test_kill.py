@@ -42,6 +42,34 @@ class Kill(unittest.TestCase):
                      range(len(cases)))
 
 
+class Ends(unittest.TestCase):
+    """Between the model, the result and the last entry of the journal."""
+
+    def test_killed_at_every_file_operation_of_a_run(self):
+        with durable.Trial("the end of a run") as t:
+            words = ["train", "plane", "--net", "dense4 tanh dense1", "--epochs", "1", "--threads", "1",
+                     "--quiet", "--json"]
+            t.good([*words, "--out", "whole"])
+            reference = durable.Reference(durable.outcome(t.at / "whole"), durable.model(t.at / "whole"), 0)
+            result_only = 0
+            for call in range(1, 200):
+                run = t.folder / f"run{call}"
+                run.mkdir()
+                kill = durable.shim("fault", under=run, call="any", how="kill", first=call)
+                if t.run([*words, "--out", run], kill).returncode != durable.KILLED:
+                    break
+                if not (run / "config.json").exists():
+                    continue
+                ends = [entry.type for entry in durable.journal(run)][-1:] == [durable.END]
+                lines = run / "metrics.jsonl"
+                result_only += lines.exists() and b'"event":"result"' in lines.read_bytes() and not ends
+                t.good(["resume", run, "--quiet", "--json"])
+                t.same(run, reference)
+                t.verified(run)
+            t.check(10 < call < 200, f"{call - 1} operations")
+            t.check(result_only > 0, "no kill hit the place between the result and the journal's end")
+
+
 class Surroundings(unittest.TestCase):
     """Runs that depend on more than their own folder."""
 

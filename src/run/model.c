@@ -27,3 +27,16 @@ bool zo_run_busy(const char *run)
     int n = snprintf(path, sizeof path, "%s/journal", run ? run : "");
     return n > 0 && (size_t)n < sizeof path && zo_append_busy(path);
 }
+
+bool zo_run_goes_on(zo_context *ctx, const char *run)
+{
+    zo_journal journal = {0};
+    zo_survey survey = {0};
+    char *path = zo_path_join(ctx, run, "journal");
+    bool read = path && !zo_journal_read(&journal, ctx, path) &&
+                !zo_journal_survey(&journal, &survey) && survey.recipe.size > 0;
+    zo_journal_close(&journal);
+    zo_buffer_free(&survey.recipe);
+    zo_free(ctx, path);
+    return read && !survey.ended;
+}
