@@ -13,8 +13,8 @@ static int run(int argc, char **argv)
 
 static void more(FILE *f, int width)
 {
-    static const char *const kinds[] = {"trainers", "estimators", "rules", "schedules",
-                                        "losses",   "tasks",      NULL};
+    static const char *const kinds[] = {"trainers", "estimators",   "rules", "schedules",
+                                        "losses",   "augmentation", "tasks", NULL};
     for (int k = 0; kinds[k]; k++) {
         const zo_class_info *c;
         for (int i = 0; (c = zo_class_at(kinds[k], i)); i++) {

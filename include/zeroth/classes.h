@@ -62,8 +62,8 @@ typedef struct zo_class_info {
 /** The kinds in the order `zeroth list` shows them: kind 0, 1, ... ; NULL past the last. Static text such as "trainers". */
 ZO_API const char *zo_kind_name(int kind);
 
-/** The `index`-th class of a kind ("trainers", "estimators", "rules", "schedules", "layers", "losses", "tasks",
- *  "kernels"); NULL past the last, or for an unknown kind. Static data. */
+/** The `index`-th class of a kind ("trainers", "estimators", "rules", "schedules", "losses", "augmentation",
+ *  "layers", "tasks", "kernels"); NULL past the last, or for an unknown kind. Static data. */
 ZO_API const zo_class_info *zo_class_at(const char *kind, int index);
 
 /** The class of that name, or NULL. Static data. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "learn/augment.h"
 #include "learn/batches.h"
 #include "learn/trainer.h"
 
@@ -10,7 +11,7 @@ typedef struct settings {
     int64_t batch;
 } settings;
 
-enum { BLOCKS = 4 }; /* perturb, estimator, rule, schedule */
+enum { BLOCKS = 5 }; /* perturb, estimator, rule, schedule, augmentation */
 
 typedef struct state {
     zo_learner l;
@@ -19,6 +20,8 @@ typedef struct state {
     const zo_rule_class *rule;
     const zo_schedule_class *schedule;
     void *estimator_set, *rule_set, *schedule_set, *estimator_state;
+    zo_augment_settings augment_set;
+    zo_augment augment;
     zo_block block[BLOCKS];
     zo_batches batches;
     zo_update update;
@@ -92,6 +95,8 @@ static zo_status read_settings(state *s, const zo_trainer_def *def)
     s->block[1] = (zo_block){&s->estimator->info, s->estimator_set};
     s->block[2] = (zo_block){&s->rule->info, s->rule_set};
     s->block[3] = (zo_block){&s->schedule->info, s->schedule_set};
+    s->block[4] = (zo_block){&zo_augment_info, &s->augment_set};
+    zo_params_default(zo_augment_info.params, &s->augment_set);
     return zo_params_apply(ctx, def->settings, s->block, BLOCKS);
 }
 
@@ -146,6 +151,7 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     zo_status status = read_names(s, def, method);
     if (!status) status = read_settings(s, def);
     if (!status) status = choose_loss(s, def);
+    if (!status) status = zo_augment_init(&s->augment, &s->augment_set, def->task, def->seed);
     if (status) return status;
     int64_t n = def->task->part[ZO_TRAIN].n;
     if (s->set.batch > n) s->set.batch = n;
@@ -168,11 +174,17 @@ enum { GATHER = 64 };
 static void gather(void *arg, int64_t part, int worker)
 {
     (void)worker;
-    const zo_learner *l = arg;
+    const state *s = arg;
+    const zo_learner *l = &s->l;
     const zo_examples *from = &l->task->part[ZO_TRAIN];
     size_t ld = l->net->stage[0].ld_in;
-    for (int64_t i = part * GATHER; i < l->batch && i < (part + 1) * GATHER; i++)
-        memcpy(l->x + (size_t)i * ld, from->x + (size_t)l->example[i] * ld, ld * sizeof *l->x);
+    for (int64_t i = part * GATHER; i < l->batch && i < (part + 1) * GATHER; i++) {
+        const float *x = from->x + (size_t)l->example[i] * ld;
+        if (s->augment.any)
+            zo_augment_example(&s->augment, l->step, (int)i, x, l->x + (size_t)i * ld);
+        else
+            memcpy(l->x + (size_t)i * ld, x, ld * sizeof *l->x);
+    }
 }
 
 /* Sets the learner's present step. */
@@ -182,7 +194,7 @@ static void take_batch(state *s)
     const zo_examples *from = &l->task->part[ZO_TRAIN];
     size_t outputs = (size_t)l->net->outputs;
     l->example = zo_batches_at(&s->batches, l->step);
-    zo_parallel(l->ctx, (l->batch + GATHER - 1) / GATHER, gather, l);
+    zo_parallel(l->ctx, (l->batch + GATHER - 1) / GATHER, gather, s);
     for (int i = 0; i < l->batch; i++) {
         size_t at = (size_t)l->example[i];
         if (l->label)

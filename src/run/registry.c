@@ -4,6 +4,7 @@
 
 #include "base/params.h"
 #include "kernels/kernels.h"
+#include "learn/augment.h"
 #include "learn/trainer.h"
 #include "nn/loss.h"
 #include "task/task.h"
@@ -14,8 +15,9 @@ static const struct {
 } kinds[] = {
     {"trainers", zo_trainer_classes}, {"estimators", zo_estimator_classes},
     {"rules", zo_rule_classes},       {"schedules", zo_schedule_classes},
-    {"layers", zo_layer_classes},     {"losses", zo_loss_classes},
-    {"tasks", zo_task_classes},       {"kernels", zo_kernel_classes},
+    {"losses", zo_loss_classes},      {"augmentation", zo_augment_classes},
+    {"layers", zo_layer_classes},     {"tasks", zo_task_classes},
+    {"kernels", zo_kernel_classes},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
