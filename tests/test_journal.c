@@ -42,17 +42,17 @@ static bool same_double(double a, double b) { return !memcmp(&a, &b, sizeof a); 
 static void add_all_types(zo_journal *j)
 {
     zo_journal_add_text(j, ZO_ENTRY_START, "{\"net\":\"dense2\"}", 16);
-    zo_journal_add_look(j, ZO_ENTRY_LOOK, 0, 0.75, 0.5);
+    zo_journal_add_look(j, ZO_ENTRY_LOOK, 0, 0.75, 0.5, false);
     zo_journal_add_step(j, 1, 0, 0.125);
     zo_journal_add_losses(j, 1, (double[]){1, -2, 1e-300, NAN, INFINITY}, 5);
     zo_journal_add_step(j, 2, 0.25, 0.375);
     zo_journal_add_text(j, ZO_ENTRY_RESUME, "{\"net\":\"dense2\",\"seed\":\"7\"}", 27);
     zo_journal_add_text(j, ZO_ENTRY_FORCE, "{\"forced\":\"the seed\"}", 21);
     zo_journal_add_losses(j, 2, (double[]){3}, 1);
-    zo_journal_add_look(j, ZO_ENTRY_LOOK, 2, NAN, 0.625);
+    zo_journal_add_look(j, ZO_ENTRY_LOOK, 2, NAN, 0.625, true);
     zo_journal_add_gap(j, 5);
     zo_journal_add_step(j, 5, 0.75, 1.5);
-    zo_journal_add_look(j, ZO_ENTRY_LAST_LOOK, 5, 0.25, 0.875);
+    zo_journal_add_look(j, ZO_ENTRY_LAST_LOOK, 5, 0.25, 0.875, true);
     zo_journal_add_end(j, 5, ZO_END_STOPPED);
 }
 

@@ -9,6 +9,7 @@
 typedef struct settings {
     char estimator[ZO_TEXT_MAX], rule[ZO_TEXT_MAX], schedule[ZO_TEXT_MAX], loss[ZO_TEXT_MAX];
     int64_t batch;
+    double average;
 } settings;
 
 enum { BLOCKS = 5 }; /* perturb, estimator, rule, schedule, augmentation */
@@ -25,6 +26,7 @@ typedef struct state {
     zo_block block[BLOCKS];
     zo_batches batches;
     zo_update update;
+    zo_net *mean; /* of late parameters; NULL: none */
     double *results;
     size_t results_size;
     char line[ZO_TEXT_MAX + 64];
@@ -40,6 +42,10 @@ static const zo_param params[] = {
         settings, loss, "auto",
         "auto: cross-entropy for classes, squared-error for numbers ('zeroth list losses')"),
     ZO_PARAM_INT_ROW(settings, batch, 256, 1, 65536, "examples of a step; at most the training part"),
+    ZO_PARAM_REAL_ROW(
+        settings, average, 0, 0, 1,
+        "share of the steps so far whose parameters are averaged; the mean is kept where it is better "
+        "on validation; 0: none"),
     ZO_PARAM_END,
 };
 
@@ -131,6 +137,7 @@ static zo_status allocate(state *s)
         l->target = zo_alloc_zero(l->ctx, batch * (size_t)l->net->outputs, sizeof *l->target);
     l->x = zo_alloc_zero(l->ctx, batch * l->net->stage[0].ld_in, sizeof *l->x);
     zo_status status = l->x && (l->label || l->target) ? ZO_OK : ZO_NO_MEMORY;
+    if (!status && s->set.average > 0) status = zo_net_copy(l->net, &s->mean);
     if (!status)
         status = zo_batches_init(&s->batches, l->ctx, l->seed, l->task->part[ZO_TRAIN].n, l->batch);
     s->update =
@@ -219,12 +226,37 @@ static zo_job begin(state *s, double progress)
     return s->estimator->job(s->estimator_state, &s->update);
 }
 
-static void report(state *s, zo_step_info *out)
+enum { MEAN_TILE = 8192 };
+
+/* mean += (p - mean) w, of a tile of the arena. */
+static void average_tile(void *arg, int64_t tile, int worker)
+{
+    (void)worker;
+    const state *s = arg;
+    size_t first = (size_t)tile * MEAN_TILE, arena = s->l.net->arena,
+           end = arena - first < MEAN_TILE ? arena : first + MEAN_TILE;
+    double w = 1 / (s->set.average * (double)s->l.step);
+    const float *p = s->l.net->params, share = (float)(w < 1 ? w : 1);
+    float *mean = s->mean->params;
+    for (size_t i = first; i < end; i++) mean[i] += (p[i] - mean[i]) * share;
+}
+
+/* Polynomial-decay averaging (Shamir & Zhang 2013): the weight of step t in the mean after it is 1 / (average t), so that the mean reaches back
+ * over the same share of the run at any time. */
+static void count_step(state *s)
 {
     s->l.step++;
+    if (s->mean)
+        zo_parallel(s->l.ctx, (int64_t)((s->l.net->arena + MEAN_TILE - 1) / MEAN_TILE),
+                    average_tile, s);
+}
+
+static void report(state *s, zo_step_info *out)
+{
+    count_step(s);
     *out = (zo_step_info){.step = s->l.step, .examples = s->l.batch};
     s->estimator->report(s->estimator_state, s->results, out);
-    out->cost += s->rule->cost * (double)s->l.net->parameters;
+    out->cost += (s->rule->cost + (s->mean ? 1 : 0)) * (double)s->l.net->parameters;
 }
 
 static zo_status step(void *st, double progress, zo_step_info *out)
@@ -281,11 +313,13 @@ static zo_status redraw(void *st, double progress, const double *weight, size_t 
     job.parts = 0; /* settled */
     job.check = no_check;
     zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
-    if (!status) s->l.step++;
+    if (!status) count_step(s);
     return status;
 }
 
 static const zo_net *net_of(const void *st) { return ((const state *)st)->l.net; }
+
+static const zo_net *mean_of(const void *st) { return ((const state *)st)->mean; }
 
 static zo_uses uses(const void *st) { return ((const state *)st)->estimator->info.uses; }
 
@@ -296,12 +330,14 @@ static void save(const void *st, zo_file_out *out)
     zo_file_out_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_file_out_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
+    if (s->mean) zo_file_out_add(out, s->mean->params, s->l.net->arena * sizeof(float));
 }
 
 static size_t saved(const void *st)
 {
     const state *s = st;
-    return sizeof s->l.step + (size_t)(1 + s->rule->slots) * s->l.net->arena * sizeof(float);
+    size_t arenas = 1 + (size_t)s->rule->slots + (s->mean ? 1 : 0);
+    return sizeof s->l.step + arenas * s->l.net->arena * sizeof(float);
 }
 
 #define MOST_STEPS ((int64_t)1 << 40) /* so that step * batch is a number */
@@ -316,6 +352,7 @@ static bool load(void *st, zo_reader *in)
     zo_reader_take(in, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_reader_take(in, s->update.slot[i], s->l.net->arena * sizeof(float));
+    if (s->mean) zo_reader_take(in, s->mean->params, s->l.net->arena * sizeof(float));
     return true;
 }
 
@@ -355,6 +392,7 @@ static void fini(void *st)
     void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set,
                    s->results,         s->l.label,       s->l.target, s->l.x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_net_destroy(s->mean);
     zo_net_destroy(s->l.net);
 }
 
@@ -365,6 +403,7 @@ const zo_trainer_class zo_trainer_perturb = {
     .init = init,
     .step = step,
     .net = net_of,
+    .average = mean_of,
     .uses = uses,
     .save = save,
     .saved = saved,

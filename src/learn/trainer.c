@@ -143,6 +143,11 @@ zo_status zo_trainer_step(zo_trainer *t, double progress, zo_step_info *out)
 
 const zo_net *zo_trainer_net(const zo_trainer *t) { return t->class->net(t->state); }
 
+const zo_net *zo_trainer_average(const zo_trainer *t)
+{
+    return t->class->average ? t->class->average(t->state) : NULL;
+}
+
 zo_uses zo_trainer_uses(const zo_trainer *t) { return t->class->uses(t->state); }
 
 const char *zo_trainer_setting(const zo_trainer *t, int index)

@@ -21,6 +21,8 @@ typedef struct zo_trainer_class {
                       const zo_method *method, zo_net *net);
     zo_status (*step)(void *state, double progress, zo_step_info *out);
     const zo_net *(*net)(const void *state);
+    /* A network of the mean of late parameters, that may be better; NULL, or gives NULL: none. */
+    const zo_net *(*average)(const void *state);
     zo_uses (*uses)(const void *state);
     /* Everything the next step depends on, settings excluded. */
     void (*save)(const void *state, zo_file_out *out);
@@ -53,6 +55,9 @@ struct zo_trainer {
 };
 
 extern const zo_trainer_class zo_trainer_perturb;
+
+/* Of the class; NULL: none. */
+const zo_net *zo_trainer_average(const zo_trainer *t);
 
 /* The bytes of the state, as the class says; and back: false if no trainer of this shape can have written them. */
 size_t zo_trainer_state_size(const zo_trainer *t);

@@ -51,7 +51,7 @@ static bool take_apart(zo_entry *e)
     } sizes[ZO_ENTRY_TYPES] = {
         [ZO_ENTRY_START] = {0, SIZE_MAX}, [ZO_ENTRY_RESUME] = {0, SIZE_MAX},
         [ZO_ENTRY_STEP] = {24, 24},       [ZO_ENTRY_LOSSES] = {8, SIZE_MAX},
-        [ZO_ENTRY_LOOK] = {24, 24},       [ZO_ENTRY_LAST_LOOK] = {24, 24},
+        [ZO_ENTRY_LOOK] = {24, 32},       [ZO_ENTRY_LAST_LOOK] = {24, 32},
         [ZO_ENTRY_FORCE] = {0, SIZE_MAX}, [ZO_ENTRY_GAP] = {8, 8},
         [ZO_ENTRY_END] = {16, 16},
     };
@@ -69,6 +69,12 @@ static bool take_apart(zo_entry *e)
         e->values = e->size / 8 - 1;
         return e->size % 8 == 0 && e->step >= 0;
     }
+    bool look = e->type == ZO_ENTRY_LOOK || e->type == ZO_ENTRY_LAST_LOOK;
+    int64_t averaged = 0;
+    if (look && e->size > 24 && e->size < 32) return false;
+    if (look && e->size == 32) memcpy(&averaged, e->data + 24, 8);
+    e->averaged = averaged == 1;
+    if (averaged != 0 && averaged != 1) return false;
     if (e->type == ZO_ENTRY_STEP && !(e->a >= 0 && e->a <= 1 && e->b >= 0)) return false;
     return e->step >= 0;
 }
@@ -182,6 +188,7 @@ static void note(zo_survey *s, const zo_entry *e)
         s->looked = e->step == s->done;
         s->loss = e->a;
         s->accuracy = e->b;
+        s->averaged = e->averaged;
         break;
     case ZO_ENTRY_GAP:
         if (s->gap < 0) s->gap = e->step;
@@ -286,10 +293,13 @@ void zo_journal_add_losses(zo_journal *j, int64_t step, const double *value, siz
 }
 
 void zo_journal_add_look(zo_journal *j, zo_entry_type type, int64_t step, double loss,
-                         double accuracy)
+                         double accuracy, bool averaged)
 {
-    const double both[2] = {loss, accuracy};
-    add_or_miss(j, type, &step, 8, both, sizeof both);
+    const struct {
+        double loss, accuracy;
+        int64_t averaged;
+    } look = {loss, accuracy, 1};
+    add_or_miss(j, type, &step, 8, &look, averaged ? sizeof look : 2 * sizeof(double));
 }
 
 void zo_journal_add_text(zo_journal *j, zo_entry_type type, const char *text, size_t size)

@@ -16,7 +16,8 @@ typedef enum zo_entry_type {
     ZO_ENTRY_RESUME,    /* the same, of the process that goes on from here */
     ZO_ENTRY_STEP, /* i64 step (from 1), f64 progress, f64 seconds of training so far: this step is taken next */
     ZO_ENTRY_LOSSES, /* i64 step, f64 ...: what determines the step just named, besides the seed */
-    ZO_ENTRY_LOOK, /* i64 step, f64 validation loss, f64 accuracy: what the look at the validation part gave after that step */
+    ZO_ENTRY_LOOK, /* i64 step, f64 validation loss, f64 accuracy: what the look at the validation part gave after that step; then, if that is of
+                      the averaged parameters, i64 1 */
     ZO_ENTRY_LAST_LOOK, /* the same, when a run ends or stops: no part of its course */
     ZO_ENTRY_GAP, /* i64 step: entries were lost while the disk failed; the next step is this one */
     ZO_ENTRY_END, /* i64 steps, i64 zo_end */
@@ -34,6 +35,7 @@ typedef struct zo_entry {
     int64_t step;        /* the number that most entries begin with */
     double a, b;         /* STEP: progress, seconds. LOOK, LAST_LOOK: loss, accuracy */
     int64_t end;         /* END */
+    bool averaged;       /* LOOK, LAST_LOOK */
     const double *value; /* LOSSES: [values] */
     size_t values;
 } zo_entry;
@@ -76,6 +78,7 @@ typedef struct zo_survey {
     bool ended;            /* nothing follows the last END */
     zo_end end;            /* how, then */
     bool looked;           /* a LAST_LOOK follows all steps that were taken; */
+    bool averaged;         /* what it looked at; */
     double loss, accuracy; /* what it gave */
     double seconds;        /* of training, when the last step began */
 } zo_survey;
@@ -92,7 +95,7 @@ zo_status zo_journal_turn(zo_journal *j);
 void zo_journal_add_step(zo_journal *j, int64_t step, double progress, double seconds);
 void zo_journal_add_losses(zo_journal *j, int64_t step, const double *value, size_t n);
 void zo_journal_add_look(zo_journal *j, zo_entry_type type, int64_t step, double loss,
-                         double accuracy);
+                         double accuracy, bool averaged);
 void zo_journal_add_text(zo_journal *j, zo_entry_type type, const char *text, size_t size);
 void zo_journal_add_gap(zo_journal *j, int64_t step);
 void zo_journal_add_end(zo_journal *j, int64_t steps, zo_end end);

@@ -67,29 +67,40 @@ static void tell(zo_loop *l)
 
 /* ---- looking at validation ---- */
 
-void zo_loop_consider(zo_loop *l, double loss, double accuracy)
+/* Whether these figures are better than those. */
+static bool is_better(const zo_loop *l, double loss, double accuracy, double than_loss,
+                      double than_accuracy)
 {
-    const zo_net *net = zo_trainer_net(l->trainer);
-    zo_course *c = &l->course;
     bool by_accuracy = l->task->classes > 0 && !l->user_loss;
-    bool better = loss <= c->best_loss || !isfinite(c->best_loss);
-    if (by_accuracy) better = accuracy > c->best || (accuracy == c->best && better);
+    bool better = loss <= than_loss || !isfinite(than_loss);
+    if (by_accuracy)
+        better = accuracy > than_accuracy || (accuracy == than_accuracy && better);
+    return better;
+}
+
+void zo_loop_consider(zo_loop *l, double loss, double accuracy, bool averaged)
+{
+    const zo_net *net = averaged ? zo_trainer_average(l->trainer) : zo_trainer_net(l->trainer);
+    zo_course *c = &l->course;
+    if (!net) net = zo_trainer_net(l->trainer); /* a journal of other settings */
+    bool better = is_better(l, loss, accuracy, c->best_loss, c->best);
     c->sound = isfinite(loss);
     c->look_loss = loss;
     c->look_accuracy = accuracy;
     if (c->any && !(better && c->sound)) return;
     memcpy(l->kept->params, net->params, net->arena * sizeof(float));
     c->kept = c->step;
+    l->kept_average = averaged;
     c->best = accuracy;
     c->best_loss = loss;
     c->any = true;
 }
 
 /* A look's figures are known: keeps the network if it is the best so far, and reports. */
-static void look(zo_loop *l, double loss, double accuracy)
+static void look(zo_loop *l, double loss, double accuracy, bool averaged)
 {
     zo_course *c = &l->course;
-    zo_loop_consider(l, loss, accuracy);
+    zo_loop_consider(l, loss, accuracy, averaged);
     fill_report(l);
     if (l->record) zo_record_report(l->record, &l->report);
     if (c->since) c->train_loss = l->report.train_loss;
@@ -108,10 +119,17 @@ static void look(zo_loop *l, double loss, double accuracy)
 
 static void assess(zo_loop *l, zo_entry_type type)
 {
-    double loss, accuracy;
+    double loss, accuracy, other_loss, other;
+    const zo_net *average = zo_trainer_average(l->trainer);
+    bool averaged = false;
     zo_assess(&l->assessor, zo_trainer_net(l->trainer), ZO_VALIDATION, &loss, &accuracy);
-    if (l->record) zo_record_look(l->record, type, l->course.step, loss, accuracy);
-    look(l, loss, accuracy);
+    if (average && isfinite(loss)) { /* else the run has diverged, whatever the mean still does */
+        zo_assess(&l->assessor, average, ZO_VALIDATION, &other_loss, &other);
+        averaged = isfinite(other_loss) && is_better(l, other_loss, other, loss, accuracy);
+    }
+    if (averaged) loss = other_loss, accuracy = other;
+    if (l->record) zo_record_look(l->record, type, l->course.step, loss, accuracy, averaged);
+    look(l, loss, accuracy, averaged);
 }
 
 void zo_loop_last_look(zo_loop *l)
@@ -182,7 +200,7 @@ static zo_status look_now(zo_loop *l)
     zo_status status = skip(l);
     if (status) return status;
     if (entry_is(l, ZO_ENTRY_LOOK, l->course.step)) {
-        look(l, l->journal->entry.a, l->journal->entry.b);
+        look(l, l->journal->entry.a, l->journal->entry.b, l->journal->entry.averaged);
         return zo_journal_take(l->journal);
     }
     if (l->only_journal || !look_due(l)) return ZO_OK;

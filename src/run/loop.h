@@ -14,6 +14,7 @@ typedef struct zo_loop {
     bool user_loss; /* the best network is the one of least loss, not of most accuracy */
     zo_trainer *trainer;
     zo_net *kept; /* best on validation so far */
+    bool kept_average;      /* it is of averaged parameters */
     zo_course course;
     double progress;      /* of the last step */
     zo_assessor assessor; /* not needed where nothing is evaluated */
@@ -43,8 +44,8 @@ zo_status zo_loop_go_live(zo_loop *l);
 /* What follows the last step: a last look, which is no part of the course. */
 void zo_loop_last_look(zo_loop *l);
 
-/* Keeps the present network if these validation figures are the best so far. */
-void zo_loop_consider(zo_loop *l, double loss, double accuracy);
+/* Keeps the present network, or that of the averaged parameters, if these validation figures are the best so far. */
+void zo_loop_consider(zo_loop *l, double loss, double accuracy, bool averaged);
 
 /* Seconds of training so far. */
 double zo_loop_seconds(const zo_loop *l);

@@ -115,7 +115,7 @@ zo_status zo_rebuild_all(zo_rebuild *b)
 {
     const zo_survey *s = &b->survey;
     zo_status status = zo_rebuild_until(b, s->done);
-    if (!status && s->looked) zo_loop_consider(&b->loop, s->loss, s->accuracy);
+    if (!status && s->looked) zo_loop_consider(&b->loop, s->loss, s->accuracy, s->averaged);
     return status;
 }
 

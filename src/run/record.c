@@ -357,10 +357,11 @@ void zo_record_losses(zo_record *r, int64_t step, const zo_trainer *trainer)
     zo_journal_add_losses(&r->journal, step, r->losses, zo_trainer_losses(trainer, r->losses));
 }
 
-void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy)
+void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy,
+                    bool averaged)
 {
     if (!r->ctx || !r->live) return;
-    zo_journal_add_look(&r->journal, type, step, loss, accuracy);
+    zo_journal_add_look(&r->journal, type, step, loss, accuracy, averaged);
 }
 
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,

@@ -47,7 +47,8 @@ zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *
 /* Each of these adds to the record; what fails is logged once for a spell, and tried again. */
 void zo_record_step(zo_record *r, int64_t step, double progress, double seconds);
 void zo_record_losses(zo_record *r, int64_t step, const zo_trainer *trainer);
-void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy);
+void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy,
+                    bool averaged);
 void zo_record_report(zo_record *r, const zo_report *report);
 /* Saves the state, with all that was recorded before it. False if it could not. */
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,

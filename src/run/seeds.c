@@ -21,6 +21,7 @@ typedef struct writing {
     zo_buffer progress, weight; /* f64, of the steps taken so far */
     size_t draws;
     int64_t kept_size; /* steps up to the kept network */
+    bool kept_average; /* it is of averaged parameters */
     zo_net *model;
 } writing;
 
@@ -38,6 +39,7 @@ static zo_status collect(writing *w)
     }
     if (!status) status = zo_rebuild_all(&w->b);
     w->kept_size = l->course.kept;
+    w->kept_average = l->kept_average;
     return status;
 }
 
@@ -86,6 +88,7 @@ static void add_header(const writing *w, zo_buffer *out)
     zo_json_set(o, "recipe", json_incref(w->b.recipe), &failed);
     zo_json_set(o, "notes", notes, &failed);
     zo_json_set(o, "steps", json_integer(w->kept_size), &failed);
+    if (w->kept_average) zo_json_set(o, "averaged", json_true(), &failed);
     zo_json_set(o, "draws", json_integer((json_int_t)w->draws), &failed);
     zo_json_set(o, "numbers", json_string(zo_recipe_sum(zo_recipe_numbers(w->model), sum)), &failed);
     zo_json_set(o, "model_bytes", json_integer(file_size(w->b.model)), &failed);
@@ -297,7 +300,11 @@ static zo_status rebuild(reading *r, zo_net **out)
     if (!json_is_object(recipe)) return bad(r, "it does not say what the run was made of");
     zo_status status = zo_recipe_trainer(r->ctx, r->path, recipe, NULL, &hollow, &trainer);
     if (!status) status = take_steps(r, trainer);
-    if (!status) status = zo_net_copy(zo_trainer_net(trainer), out);
+    const zo_net *net = status ? NULL : zo_trainer_net(trainer);
+    if (net && json_is_true(json_object_get(r->header, "averaged")))
+        net = zo_trainer_average(trainer);
+    if (!status && !net) status = bad(r, "an average that its method does not have");
+    if (!status) status = zo_net_copy(net, out);
     if (!status) status = check_numbers(r, *out);
     if (!status) status = take_transforms(r, *out);
     if (!status) status = take_notes(r, *out);
