@@ -56,16 +56,6 @@ static int show_recorded(const cli_run *run, const resume_options *o)
     return CLI_DONE;
 }
 
-/* Its result was recorded; the journal, which decides, may have been left open by a kill. */
-static bool goes_on(const cli_run *run)
-{
-    int status;
-    zo_context *ctx = cli_context(&(cli_limits){.threads = 1}, NULL, NULL, &status);
-    bool on = ctx && zo_run_goes_on(ctx, run->path);
-    zo_context_destroy(ctx);
-    return on;
-}
-
 /* ---- a run that is not ---- */
 
 static void apply(const resume_options *o, train_options *to)
@@ -91,6 +81,17 @@ static int go_on(const cli_run *run, const resume_options *o)
     return training_run(&t);
 }
 
+/* A result was recorded; the journal, which decides, may have been left without an end by a kill. */
+static int show_or_go_on(const cli_run *run, const resume_options *o)
+{
+    int status;
+    zo_context *ctx = cli_context(&(cli_limits){.threads = 1}, NULL, NULL, &status);
+    if (!ctx) return status;
+    bool open = zo_run_lacks_end(ctx, run->path);
+    zo_context_destroy(ctx);
+    return open ? go_on(run, o) : show_recorded(run, o);
+}
+
 static int run(int argc, char **argv)
 {
     resume_options o = {0};
@@ -100,8 +101,8 @@ static int run(int argc, char **argv)
     int status;
     if (!cli_run_read(words.word[0], &r))
         status = cli_fail(CLI_FAILED, "%s", r.fault);
-    else if (!strcmp(r.state, "done") && r.model && !goes_on(&r))
-        status = show_recorded(&r, &o);
+    else if (!strcmp(r.state, "done") && r.model)
+        status = show_or_go_on(&r, &o);
     else
         status = go_on(&r, &o);
     cli_run_free(&r);

@@ -145,7 +145,9 @@ static inline void rewrite_journal(zo_context *where, const char *run,
         case ZO_ENTRY_STEP: zo_journal_add_step(&to, e.step, e.a, e.b); break;
         case ZO_ENTRY_LOSSES: zo_journal_add_losses(&to, e.step, e.value, e.values); break;
         case ZO_ENTRY_LOOK:
-        case ZO_ENTRY_LAST_LOOK: zo_journal_add_look(&to, e.type, e.step, e.a, e.b, e.averaged); break;
+        case ZO_ENTRY_LAST_LOOK:
+            zo_journal_add_look(&to, e.type, e.step, e.a, e.b, e.averaged);
+            break;
         case ZO_ENTRY_GAP: zo_journal_add_gap(&to, e.step); break;
         case ZO_ENTRY_END: zo_journal_add_end(&to, e.step, (zo_end)e.end); break;
         case ZO_ENTRY_TYPES: break;

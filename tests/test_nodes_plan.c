@@ -218,6 +218,58 @@ static void cost_equals_a_count(void **state)
                (size64){7, 8, 2});
 }
 
+/* What the plan says of a complete set is what its moves cost: of smooth nets whose poolings are means. `limit` is spent to within an item of
+ * work, and not passed by more. */
+static void plans_cost_what_they_say(void **state)
+{
+    static const struct {
+        const char *spec;
+        size64 in;
+    } of[] = {{"conv3x4,same tanh conv2x5 meanpool2 dense3", {9, 8, 2}},
+              {"conv3x8,same tanh global-mean dense3", {8, 8, 1}},
+              {"conv3x4 tanh conv3x4,same tanh conv3x4 global-mean dense3", {9, 9, 1}}};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        images_scene s = set_images(ctx, 120, of[i].spec, of[i].in, 3, 3, "cross-entropy");
+        double whole = complete_cost(&s, 0) / zo_net_cost(s.net);
+        for (int k = 0; k < 2; k++) {
+            char limit[32], want[64];
+            double spend = k ? whole * 0.31 : whole * 1.01;
+            int n = k ? 64 : s.examples; /* 0.31 of 110 is 35: two items */
+            snprintf(limit, sizeof limit, "limit=%.6f", spend);
+            snprintf(want, sizeof want, "about %.3g forward", whole * n / s.examples);
+            zo_trainer *t = make_trainer(ctx, s.task, s.net, "nodes:sgd", 1,
+                                         SETTINGS(COMMON, "place=outputs", "sides=one", limit));
+            const char *line = zo_trainer_plan(t, 0);
+            if (!strstr(line, want)) fail_msg("\"%s\" is not in: %s", want, line);
+            if (k && !strstr(line, "for 64 of 110 examples")) fail_msg("64 examples: %s", line);
+            zo_trainer_destroy(t);
+        }
+        clear_images(&s);
+    }
+}
+
+/* Forty blocks behind each other, of which each is added before the next begins. */
+static void many_blocks_are_nothing_special(void **state)
+{
+    char spec[1000] = "conv1x4";
+    (void)state;
+    for (int i = 0; i < 38; i++) strcat(spec, " { conv1x4 }+");
+    strcat(spec, " dense3");
+    zo_task *task = make_images(ctx, 30, 2, 2, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, spec, 1);
+    float *a = direction_of(ctx, task, net, "nodes:sgd", 1, SETTINGS(COMMON, "set=complete"), NULL),
+          *b = direction_of(ctx, task, net, "backprop:sgd", 1, SETTINGS(COMMON), NULL);
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < net->arena; i++)
+        ab += (double)a[i] * (double)b[i], aa += (double)a[i] * (double)a[i],
+            bb += (double)b[i] * (double)b[i];
+    assert_true(ab / sqrt(aa * bb) > 0.9);
+    free(a), free(b);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* ---- memory ---- */
 
 /* Bytes that a trainer holds, before and, with `step`, after a step. */
@@ -386,6 +438,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sites_are_planned),
         cmocka_unit_test(few_weights_are_moved),
+        cmocka_unit_test(plans_cost_what_they_say),
+        cmocka_unit_test(many_blocks_are_nothing_special),
         cmocka_unit_test(cost_equals_a_count),
         cmocka_unit_test(draws_take_no_memory),
         cmocka_unit_test(threads_take_little),

@@ -110,9 +110,10 @@ ZO_API zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_res
 /** Whether a process is training in the run directory now. */
 ZO_API bool zo_run_busy(const char *run);
 
-/** Whether the run's journal can be read and ends with a step rather than with the end of the run: zo_train() with `resume` then
- *  goes on, even if a result was already recorded, as in a run that was killed between the two. */
-ZO_API bool zo_run_goes_on(zo_context *ctx, const char *run);
+/** Whether the run has a journal that says what it is made of, and not how it ended: it was killed, or is at work. zo_train() with
+ *  `resume` then goes on, even if a result was already recorded, as in a run that was killed between the two. False also where no
+ *  journal can be read, and for NULL. */
+ZO_API bool zo_run_lacks_end(zo_context *ctx, const char *run);
 
 /** What zo_verify() found. */
 typedef struct zo_verified {

@@ -218,7 +218,6 @@ void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, floa
     }
     for (int i = 0; i < net->stages; i++)
         c->z[i] = zo_trace_z(c->moves->trace, i, at->first, at->worker);
-    bool anywhere = way->column && way->tail == way->first + 1; /* rows of all pixels run together */
     spot s = {.at = at, .way = way, .to = to};
     for (s.y = 0; s.y < points->height; s.y++) {
         zo_patch w = zo_way_window(way, net, s.y, 0);
@@ -227,7 +226,7 @@ void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, floa
                       c->line + r * floats);
         for (s.x = 0; s.x < points->width; s.x++) {
             for (size_t r = 0; r < at->m; r++) add_window(c, &s, r, c->line + r * floats, w.y);
-            if (!anywhere) run_points(c, &s);
+            if (!way->whole) run_points(c, &s);
         }
     }
     run_points(c, &s);

@@ -17,7 +17,6 @@ typedef struct zo_moves {
     double cost; /* multiply-adds done since it was set to 0 */
 
     size_t n; /* rows that wait */
-    zo_move move[ZO_MOVES_ROWS];
     int32_t example[ZO_MOVES_ROWS], label[ZO_MOVES_ROWS];
     double *to[ZO_MOVES_ROWS]; /* where each row's loss goes */
     float loss[ZO_MOVES_ROWS];

@@ -39,7 +39,7 @@ typedef struct site {
     size_t count;  /* outputs or draws */
     size_t floats; /* of a draw, pads included */
     size_t results; /* where its numbers begin: errors of an example, or a direction among the item's */
-    double cost; /* forward-equivalents an example, at most */
+    double cost; /* forward-equivalents an example, about */
 } site;
 
 /* What a worker has to hand. */
@@ -47,7 +47,7 @@ typedef struct desk {
     zo_moves moves;
     zo_complete complete;
     float *errors;        /* [most floats]: of an example, or of a stage's weights */
-    double *plus, *minus; /* [ZO_ITEM][most that wait together] losses */
+    double *plus, *minus; /* [rows of an item][that wait together] losses */
     double *weight;       /* [most that wait together] */
     int32_t *order;       /* [2 x the same] */
 } desk;
@@ -95,13 +95,13 @@ static void plan_site(state *s, int i)
     bool jump = jumps(l, i), last = i + 1 == net->stages;
     /* At the last stage a second side costs no multiply-add, and takes away the error of first order. */
     p->sides = s->set.sides == SIDES_AUTO ? 1 + (jump || last) : s->set.sides;
-    size_t rows = zo_moves_rows(net);
-    zo_way_plan(s->way + i, net, i, rows, rows * net->widest);
+    bool complete = s->set.place != PLACE_WEIGHTS &&
+                    (s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0));
+    if (complete) zo_way_plan(s->way + i, net, i, ZO_MOVES_ROWS, zo_moves_rows(net) * net->widest);
     /* Cost x variance, which is as many draws as there are numbers, of what is there to choose from. */
     double whole = s->way[i].cost * p->sides / net->cost,
            by_weights = (double)st->parameters * zo_moves_draw_cost(net, i, true) / net->cost,
            by_outputs = (double)st->outputs * zo_moves_draw_cost(net, i, false) / net->cost;
-    bool complete = s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0);
     p->weights = s->set.place == PLACE_WEIGHTS ||
                  (s->set.place == PLACE_AUTO && s->set.set != SET_COMPLETE &&
                   by_weights < (complete ? whole / p->sides : by_outputs));
@@ -124,20 +124,22 @@ static void plan_site(state *s, int i)
 static zo_status init_worker(desk *w, const state *s)
 {
     const zo_learner *l = learner(s);
-    size_t waiting = s->group, most = 16, drawn = 16, weights = 0;
+    size_t waiting = s->group, losses = s->group * ZO_ITEM, most = 16, drawn = 16, weights = 0;
     for (int i = 0; i < l->net->stages; i++) {
         const site *p = s->site + i;
         if (p->count && p->floats > most) most = p->floats;
         if (p->count && !p->complete && p->floats > drawn) drawn = p->floats;
         if (p->weights && p->floats > weights) weights = p->floats;
+        size_t rows = p->examples < ZO_ITEM ? (size_t)p->examples : ZO_ITEM;
         if (p->complete && p->count > waiting) waiting = p->count;
+        if (p->complete && p->count * rows > losses) losses = p->count * rows;
     }
     zo_status status =
         zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise, drawn, weights);
     if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->errors = zo_alloc_zero(l->ctx, most, sizeof(float));
-    w->plus = zo_alloc_zero(l->ctx, waiting * ZO_ITEM, sizeof(double));
-    w->minus = zo_alloc_zero(l->ctx, waiting * ZO_ITEM, sizeof(double));
+    w->plus = zo_alloc_zero(l->ctx, losses, sizeof(double));
+    w->minus = zo_alloc_zero(l->ctx, losses, sizeof(double));
     w->weight = zo_alloc_zero(l->ctx, waiting, sizeof(double));
     w->order = zo_alloc_zero(l->ctx, 2 * waiting, sizeof(int32_t));
     bool all = w->errors && w->plus && w->minus && w->weight && w->order;

@@ -42,10 +42,10 @@ static const zo_param params[] = {
         settings, loss, "auto",
         "auto: cross-entropy for classes, squared-error for numbers ('zeroth list losses')"),
     ZO_PARAM_INT_ROW(settings, batch, 256, 1, 65536, "examples of a step; at most the training part"),
-    ZO_PARAM_REAL_ROW(
-        settings, average, 0, 0, 1,
-        "share of the steps so far whose parameters are averaged; the mean is kept where it is better "
-        "on validation; 0: none"),
+    ZO_PARAM_REAL_ROW(settings, average, 0, 0, 1,
+                      "share of the steps so far whose parameters are averaged; the mean is kept "
+                      "where it is better "
+                      "on validation; 0: none"),
     ZO_PARAM_END,
 };
 

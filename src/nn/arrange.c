@@ -58,6 +58,7 @@ const zo_layer_class zo_layer_flatten = {
     .info = {"flatten", "the numbers of an image as one row: lines, pixels, channels", "",
              ZO_USES_NOTHING, zo_no_params},
     .gives = "inputs",
+    .copies = true,
     .shape = shape_flat,
     .forward = forward,
     .backward = backward,

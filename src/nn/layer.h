@@ -115,10 +115,12 @@ typedef struct zo_layer_class {
     /* Partial passes, see nn/partial.h. */
     zo_reach reach;
     zo_pools pools; /* windows of s->window, and the layer does nothing else */
+    bool copies;    /* gives the numbers of its inputs in their order, and does nothing else */
     /* Fills again what follows from the window and the shapes of *s, which were cut to a patch; s->start is not filled. NULL: nothing does. */
     void (*refit)(struct zo_stage *s);
     /* h of m rows after single moves of this stage's inputs, at the pixels `out` of the outputs only, from the cached z of the examples: exact,
-     * at the cost of one column. All moves are in pixel `at` of the inputs; a unit counts all inputs without pads. NULL: there is no such. */
+     * at the cost of one column. A unit counts all inputs without pads. All moves are in pixel `at` of the inputs; where every input acts on
+     * all outputs (ZO_REACH_ALL) they may be anywhere, and neither patch is read. NULL: there is no such. */
     void (*moved)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
                   const zo_move *moves, size_t m, zo_patch at, zo_patch out, const float *z,
                   float *h);

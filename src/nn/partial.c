@@ -5,9 +5,6 @@
 #include "nn/window.h"
 
 #define ROOM_FLOATS 131072 /* of the rows that run together: half of what a core keeps near it */
-#define ROWS_LEAST 8
-
-extern const zo_layer_class zo_layer_flatten;
 
 /* ---- the way ---- */
 
@@ -22,7 +19,7 @@ static bool side_by_side(const zo_stage *s)
            (w->stride >= w->width || w->out_width == 1);
 }
 
-static bool copies(const zo_stage *s) { return s->layer == &zo_layer_flatten && !s->activation; }
+static bool copies(const zo_stage *s) { return s->layer->copies && !s->activation; }
 
 /* The first stage from `last` on, or `last`, that takes all of the patch's numbers in by columns. */
 static int sum_at(const zo_net *net, int last)
@@ -77,74 +74,99 @@ static zo_stage cut(const zo_stage *s, zo_patch out, zo_patch *in, size_t *start
     c.in.height = in->height, c.in.width = in->width;
     c.ld_in = zo_shape_floats(&c.in);
     c.ld_out = zo_shape_floats(&c.out);
-    c.cost = s->cost * pixels_of(out) / (double)zo_shape_pixels(&s->out);
     c.start = start;
     if (s->layer->refit) s->layer->refit(&c);
-    if (s->layer->place && start) s->layer->place(&c);
+    if (s->layer->place) s->layer->place(&c);
     return c;
 }
 
 /* ---- room ---- */
 
-/* Floats of a row's patches, all tensors; of what a stage takes in at most; of what a block adds. And, of all rows together: entries of a
- * convolution's table, floats of weights. They lie in the room in the opposite order. */
+/* Floats of a row: of its patches of tensors that blocks add, of the largest patch, of what a stage takes in at most, of what a block adds. And, of
+ * all rows together: entries of a convolution's table, floats of weights. In the room they lie in the opposite order. */
 typedef struct layout {
-    size_t patch, gather, other, start, weights;
+    size_t kept, patch, gather, other, start, weights;
 } layout;
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 
-static size_t patch_floats(zo_patch p, size_t pitch)
+static size_t floats_of(zo_patch p, size_t pitch)
 {
     return zo_round16((size_t)p.height * (size_t)p.width * pitch);
 }
 
-/* Floats that a row at pixel (y, x) takes at most, in *l, which only grows; and multiply-adds of a row up to the tail, -1 where nobody sees
- * the pixel. */
+/* Floats of what a stage takes in for the pixels `out` of its outputs. */
+static size_t gathered(const zo_stage *s, zo_patch out)
+{
+    if (s->layer->reach != ZO_REACH_WINDOW) return floats_of(out, s->in.pitch);
+    zo_patch in = zo_window_extent(&s->window, out);
+    return s->layer->product ? floats_of(in, (size_t)s->in.channels)
+                             : floats_of(zo_patch_inside(in, &s->in), s->in.pitch);
+}
+
+/* What a tensor's patch takes. */
+static void count_patch(const zo_way *way, const zo_net *net, int tensor, size_t floats, layout *l)
+{
+    bool kept = tensor < way->last && net->stage[tensor].shared;
+    l->kept += kept ? floats : 0;
+    l->patch = larger(l->patch, floats);
+}
+
+/* What a row at pixel (y, x) takes, in *l; and its multiply-adds up to the tail, -1 where nobody sees the pixel. */
 static double measure(const zo_way *way, const zo_net *net, int y, int x, layout *l)
 {
-    zo_patch at = {y, x, 1, 1}, in;
+    zo_patch at = {y, x, 1, 1};
     double cost = 0;
-    size_t patch = patch_floats(at, net->stage[way->site].out.pitch), gather = 0, other = 0;
+    *l = (layout){0};
+    if (way->whole) return net->stage[way->first].move_cost;
+    count_patch(way, net, way->point, floats_of(at, net->stage[way->site].out.pitch), l);
     for (int i = way->point; i < way->last; i++) {
         const zo_stage *s = net->stage + i;
         at = reach(s, at);
         if (at.height <= 0 || at.width <= 0) return -1;
-        zo_stage c = cut(s, at, &in, NULL);
-        patch += c.ld_out;
+        size_t floats = floats_of(at, s->out.pitch);
+        count_patch(way, net, i + 1, floats, l);
         bool column = i == way->first && way->column;
-        if (!column) gather = larger(gather, c.ld_in);
-        if (s->layer->residual) other = larger(other, c.ld_out);
-        l->start = larger(l->start, c.starts);
-        cost += column ? pixels_of(at) * (double)s->columns : c.cost;
+        if (!column) l->gather = larger(l->gather, gathered(s, at));
+        if (s->layer->residual) l->other = larger(l->other, floats);
+        if (s->layer->refit) /* at most: runs, lines, taps */
+            l->start = larger(l->start, s->rows + (size_t)at.height + s->rows);
+        cost += column ? pixels_of(at) * (double)s->columns
+                       : s->cost * pixels_of(at) / (double)zo_shape_pixels(&s->out);
     }
     if (way->sum) {
+        const zo_stage *dense = net->stage + way->sum;
         size_t numbers = (size_t)pixels_of(at) * (size_t)net->stage[way->last].in.channels;
-        gather = larger(gather, zo_round16(numbers));
-        l->weights = larger(l->weights, zo_packed_size(numbers, net->stage[way->sum].columns));
-        cost += (double)numbers * (double)net->stage[way->sum].columns;
+        l->gather = larger(l->gather, zo_round16(numbers));
+        l->weights = zo_packed_size(numbers, dense->columns);
+        cost += (double)numbers * (double)dense->columns;
     }
-    if (way->column && way->tail == way->first + 1) cost += net->stage[way->first].move_cost;
-    l->patch = larger(l->patch, patch);
-    l->gather = larger(l->gather, gather);
-    l->other = larger(l->other, other);
     return cost;
 }
 
+/* The most of all places, and the cost of all moves. */
 static layout plan_room(zo_way *way, const zo_net *net)
 {
-    layout l = {0};
-    const zo_shape *shape =
-        way->pooled ? &net->stage[way->site + 1].out : &net->stage[way->site].out;
+    layout most = {0}, l;
+    const zo_stage *pool = net->stage + way->site + 1;
+    const zo_shape *shape = way->pooled ? &pool->out : &net->stage[way->site].out;
+    double tail = zo_net_tail_cost(net, way->tail);
+    bool mean = way->pooled && pool->layer->pools == ZO_POOLS_MEAN;
     way->cost = 0;
     for (int y = 0; y < shape->height; y++) {
         for (int x = 0; x < shape->width; x++) {
-            double cost = measure(way, net, y, x, &l);
-            if (cost >= 0) way->cost += shape->channels * (cost + zo_net_tail_cost(net, way->tail));
+            double cost = measure(way, net, y, x, &l),
+                   moves = mean ? pixels_of(zo_way_window(way, net, y, x)) : 1;
+            if (cost >= 0) way->cost += shape->channels * moves * (cost + tail);
+            most = (layout){larger(most.kept, l.kept),     larger(most.patch, l.patch),
+                            larger(most.gather, l.gather), larger(most.other, l.other),
+                            larger(most.start, l.start),   larger(most.weights, l.weights)};
         }
     }
-    return l;
+    return most;
 }
+
+static size_t row_floats(const layout *l) { return l->kept + 2 * l->patch + l->gather + l->other; }
 
 static size_t start_floats(size_t entries)
 {
@@ -163,6 +185,7 @@ void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t f
     way->first = first;
     way->column = f < end && f->layer->moved && !way->pixels;
     if (way->column && f->layer->reach == ZO_REACH_ALL && alone) {
+        way->whole = true;
         way->last = last;
         way->tail = first + 1;
     } else {
@@ -175,10 +198,9 @@ void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t f
     }
     layout l = plan_room(way, net);
     if (way->pixels) way->cost = s->outputs * zo_net_tail_cost(net, site + 1);
-    size_t row = l.patch + l.gather + l.other, widest = s->ld_out;
+    size_t row = row_floats(&l), widest = 0;
     for (int i = way->tail - 1; i < net->stages; i++) widest = larger(widest, net->stage[i].ld_out);
-    way->rows = way->last > way->point || way->sum ? ROOM_FLOATS / row : most;
-    if (way->rows < ROWS_LEAST) way->rows = ROWS_LEAST;
+    way->rows = larger(row ? ROOM_FLOATS / row : most, 1);
     if (way->rows > floats / widest) way->rows = floats / widest;
     if (way->rows > most) way->rows = most;
     way->room = start_floats(l.start) + zo_round16(l.weights) + way->rows * row + 16;
@@ -275,23 +297,35 @@ typedef struct blocks {
     patch_rows rows[ZO_BLOCKS_MOST + 1];
 } blocks;
 
-static void remember(blocks *b, int tensor, const patch_rows *p)
+static bool is_added(const zo_net *net, int tensor, int from)
 {
+    for (int j = from; j < net->stages; j++) {
+        if (net->stage[j].layer->residual && net->stage[j].skip == tensor) return true;
+    }
+    return false;
+}
+
+/* Those of blocks that have ended make room. */
+static void remember(blocks *b, const zo_net *net, int tensor, const patch_rows *p)
+{
+    while (b->open && !is_added(net, b->tensor[b->open - 1], tensor)) b->open--;
     b->tensor[b->open] = tensor;
     b->rows[b->open++] = *p;
 }
 
-/* What is there of a tensor, which stays; those of blocks inside go. One from before the move is clean. */
-static patch_rows recall(blocks *b, int tensor)
+/* What is there of a tensor. One from before the move is clean. */
+static patch_rows recall(const blocks *b, int tensor)
 {
-    while (b->open && b->tensor[b->open - 1] > tensor) b->open--;
-    return b->open && b->tensor[b->open - 1] == tensor ? b->rows[b->open - 1] : (patch_rows){0};
+    for (int i = b->open; i > 0; i--) {
+        if (b->tensor[i - 1] == tensor) return b->rows[i - 1];
+    }
+    return (patch_rows){0};
 }
 
 /* The parts of the room. */
 typedef struct parts {
     size_t *start;
-    float *weights, *gather, *other, *patch;
+    float *weights, *gather, *other, *patch[2], *kept;
 } parts;
 
 static void lay_over(const zo_partial *r, const zo_way *way, const patch_rows *p, float *h)
@@ -308,8 +342,8 @@ static void lay_over(const zo_partial *r, const zo_way *way, const patch_rows *p
 }
 
 /* What changed in the patch goes into the next dense layer: one run of weight rows for each of its lines. */
-static double add_up(const zo_partial *r, const zo_way *way, const patch_rows *p, const parts *room,
-                     float *h)
+static void add_up(const zo_partial *r, const zo_way *way, const patch_rows *p, const parts *room,
+                   float *h)
 {
     const zo_stage *before = r->net->stage + way->last - 1, *s = r->net->stage + way->sum;
     const zo_kernels *k = r->net->ctx->kernels;
@@ -330,19 +364,18 @@ static double add_up(const zo_partial *r, const zo_way *way, const patch_rows *p
     size_t first = ((size_t)p->at.y * (size_t)before->out.width + (size_t)p->at.x) * c;
     s->layer->changed(k, s, zo_stage_weight(s, r->net->params), first, run, runs,
                       (size_t)before->out.width * c, r->m, room->gather, ld, room->weights, h);
-    return (double)(runs * run) * (double)s->columns;
 }
 
 /* One stage on the pixels `out`. */
-static double step(const zo_partial *r, const zo_way *way, int i, const patch_rows *p,
-                   const patch_rows *skip, zo_patch out, const parts *room, float *to)
+static void step(const zo_partial *r, const zo_way *way, int i, const patch_rows *p,
+                 const patch_rows *skip, zo_patch out, const parts *room, float *to)
 {
     const zo_net *net = r->net;
     const zo_stage *s = net->stage + i;
     const float *weight = zo_stage_weight(s, net->params);
     if (i == way->first && way->column) {
         s->layer->moved(net->ctx->kernels, s, weight, r->move, r->m, p->at, out, r->z[i], to);
-        return pixels_of(out) * (double)s->columns;
+        return;
     }
     zo_patch in;
     zo_stage c = cut(s, out, &in, room->start);
@@ -356,44 +389,55 @@ static double step(const zo_partial *r, const zo_way *way, int i, const patch_ro
         rows.other = room->other;
     }
     zo_stage_forward(net, &c, &(zo_room){NULL}, weight, zo_stage_bias(s, net->params), &rows);
-    return c.cost;
+}
+
+/* Where the patches of a tensor of `floats` a row go: where they stay until a block adds them, or in turn. */
+static float *place_for(const zo_partial *r, const zo_way *way, int tensor, size_t floats,
+                        parts *room)
+{
+    float *to = room->patch[tensor % 2];
+    if (tensor == way->last || !r->net->stage[tensor].shared) return to;
+    to = room->kept;
+    room->kept += r->m * floats;
+    return to;
 }
 
 double zo_partial_run(const zo_partial *r, const zo_way *way, float *h)
 {
     const zo_net *net = r->net;
     const zo_stage *first = net->stage + way->first;
-    layout l = {0};
-    if (way->column && way->tail == way->first + 1) {
+    layout l;
+    double cost = measure(way, net, r->y, r->x, &l);
+    if (cost < 0) return cost;
+    if (way->whole) {
+        const zo_patch all = {0, 0, 1, 1};
         first->layer->moved(net->ctx->kernels, first, zo_stage_weight(first, net->params), r->move,
-                            r->m, (zo_patch){0, 0, 1, 1}, (zo_patch){0, 0, 1, 1}, r->z[way->first],
-                            h);
-        return first->move_cost;
+                            r->m, all, all, r->z[way->first], h);
+        return cost;
     }
-    if (measure(way, net, r->y, r->x, &l) < 0) return -1;
-    float *room = r->room;
-    parts at = {.start = (size_t *)(void *)room};
-    at.weights = room + start_floats(l.start);
-    at.gather = at.weights + zo_round16(l.weights);
-    at.other = at.gather + r->m * l.gather;
-    at.patch = at.other + r->m * l.other;
-    patch_rows now = {{r->y, r->x, 1, 1}, at.patch, net->stage[way->point - 1].out.pitch};
+    parts room = {.start = (size_t *)(void *)r->room, .weights = r->room + start_floats(l.start)};
+    room.gather = room.weights + zo_round16(l.weights);
+    room.other = room.gather + r->m * l.gather;
+    room.patch[0] = room.other + r->m * l.other;
+    room.patch[1] = room.patch[0] + r->m * l.patch;
+    room.kept = room.patch[1] + r->m * l.patch;
+    patch_rows now = {{r->y, r->x, 1, 1}, NULL, net->stage[way->point - 1].out.pitch};
+    float *to = place_for(r, way, way->point, now.ld, &room);
+    now.values = to;
+    begin(r, way, to, now.ld);
     blocks around = {.open = 0};
-    double cost = 0;
-    begin(r, way, at.patch, now.ld);
-    float *to = at.patch + r->m * now.ld;
     for (int i = way->point; i < way->last; i++) {
         const zo_stage *s = net->stage + i;
-        if (s->shared) remember(&around, i, &now);
+        if (s->shared) remember(&around, net, i, &now);
         patch_rows skip = s->layer->residual ? recall(&around, s->skip) : now;
         zo_patch out = reach(s, now.at);
-        size_t ld = patch_floats(out, s->out.pitch);
-        cost += step(r, way, i, &now, &skip, out, &at, to);
+        size_t ld = floats_of(out, s->out.pitch);
+        to = place_for(r, way, i + 1, ld, &room);
+        step(r, way, i, &now, &skip, out, &room, to);
         now = (patch_rows){out, to, ld};
-        to += r->m * ld;
     }
     if (way->sum)
-        cost += add_up(r, way, &now, &at, h);
+        add_up(r, way, &now, &room, h);
     else
         lay_over(r, way, &now, h);
     return cost;

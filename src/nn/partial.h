@@ -18,13 +18,14 @@ typedef struct zo_way {
     bool pooled; /* stage site + 1 pools them */
     int point;   /* the tensor up to which a move is one number */
     int first;   /* the stage that takes it in: stage `point`, or the one behind a flattening */
-    bool column; /* stage `first` is updated by one column */
-    int last;    /* stages point .. last - 1 run on patches */
-    int sum;     /* the dense stage that is updated by what changed in tensor `last`; 0: none */
-    int tail;    /* from this stage on rows are whole */
+    bool column; /* stage `first` is updated by one column: */
+    bool whole; /* a dense one, so that there are no patches, and moves in any pixels run together */
+    int last;   /* stages point .. last - 1 run on patches */
+    int sum;    /* the dense stage that is updated by what changed in tensor `last`; 0: none */
+    int tail;   /* from this stage on rows are whole */
     size_t rows; /* most that should run on together */
     size_t room; /* floats of zo_partial.room that they take */
-    double cost; /* multiply-adds of moving every output of an example once; behind a pooling one of each window counts */
+    double cost; /* multiply-adds of a complete set of an example, about: behind a pooling of the largest one output of each window counts */
 } zo_way;
 
 /* The way of stage `site`. `most`: rows that a caller can hold, `floats`: of whole rows that it has room for. */
@@ -37,7 +38,7 @@ zo_patch zo_way_window(const zo_way *way, const zo_net *net, int y, int x);
 typedef struct zo_partial {
     const zo_net *net;
     size_t m;
-    int y, x;
+    int y, x;                   /* `whole`: any */
     const zo_move *move;        /* [m]; example: of z; unit: of tensor `point`, without pads */
     const int32_t *example;     /* [m]: of the tensors */
     const float *const *tensor; /* clean: tensor i of example b at tensor[i] + b * its floats */

@@ -73,8 +73,7 @@ static bool is_better(const zo_loop *l, double loss, double accuracy, double tha
 {
     bool by_accuracy = l->task->classes > 0 && !l->user_loss;
     bool better = loss <= than_loss || !isfinite(than_loss);
-    if (by_accuracy)
-        better = accuracy > than_accuracy || (accuracy == than_accuracy && better);
+    if (by_accuracy) better = accuracy > than_accuracy || (accuracy == than_accuracy && better);
     return better;
 }
 

@@ -13,8 +13,8 @@ typedef struct zo_loop {
     const zo_task *task;
     bool user_loss; /* the best network is the one of least loss, not of most accuracy */
     zo_trainer *trainer;
-    zo_net *kept; /* best on validation so far */
-    bool kept_average;      /* it is of averaged parameters */
+    zo_net *kept;      /* best on validation so far */
+    bool kept_average; /* it is of averaged parameters */
     zo_course course;
     double progress;      /* of the last step */
     zo_assessor assessor; /* not needed where nothing is evaluated */

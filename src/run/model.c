@@ -28,9 +28,10 @@ bool zo_run_busy(const char *run)
     return n > 0 && (size_t)n < sizeof path && zo_append_busy(path);
 }
 
-bool zo_run_goes_on(zo_context *ctx, const char *run)
+bool zo_run_lacks_end(zo_context *ctx, const char *run)
 {
-    zo_journal journal = {0};
+    if (!ctx || !run) return false;
+    zo_journal journal = {.fd = -1, .file.fd = -1};
     zo_survey survey = {0};
     char *path = zo_path_join(ctx, run, "journal");
     bool read = path && !zo_journal_read(&journal, ctx, path) &&

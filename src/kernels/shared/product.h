@@ -362,12 +362,13 @@ static bool crowded(const zo_operand *a, size_t k, size_t rows)
     return (k >= 256 && rows > 8) || (k > DEPTH && rows > 4 && a->row % 1024 == 0);
 }
 
-/* Lines that follow each other as rows do are one line; so are images, where none has noise of its own. */
-static zo_operand joined(zo_operand a, size_t *ldc_, size_t c_image, const zo_epilogue *e)
+/* Lines that follow each other as rows do are one line; so are images, where none has noise of its own. Images of one row are rows, as far
+ * apart as images are, and so is what they give: *ldc_out. */
+static zo_operand joined(zo_operand a, size_t *ldc_out, size_t c_image, const zo_epilogue *e)
 {
     if (a.line == a.rows * a.row) a.rows *= a.lines, a.lines = 1;
-    if (a.rows == 1 && a.lines == 1) a.row = a.image, *ldc_ = c_image;
-    size_t ldc = *ldc_;
+    if (a.rows == 1 && a.lines == 1 && a.images > 1) a.row = a.image, *ldc_out = c_image;
+    size_t ldc = *ldc_out;
     bool alike = a.lines == 1 && a.image == a.rows * a.row && c_image == a.rows * ldc;
     if (alike && e->rank == 0) a.rows *= a.images, a.images = 1;
     return a;
