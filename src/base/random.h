@@ -16,7 +16,8 @@ typedef enum zo_purpose {
     ZO_FOR_BATCHES,  /* order of the examples */
     ZO_FOR_NOISE,    /* perturbations */
     ZO_FOR_DATA,     /* synthetic tasks */
-    ZO_FOR_TESTS
+    ZO_FOR_TESTS,
+    ZO_FOR_RULES /* noise in steps */
 } zo_purpose;
 
 typedef struct zo_stream {
