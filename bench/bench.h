@@ -162,11 +162,8 @@ static inline bench_learner *bench_learner_create(const zo_task *task, zo_net *n
     zo_block block = {&b->estimator->info, b->settings};
     bench_require(ctx, zo_params_apply(ctx, settings, &block, 1));
     bench_require(ctx, b->estimator->init(b->state, b->settings, &b->l));
-    b->update = (zo_update){.k = ctx->kernels,
-                            .rule = &zo_rule_sgd,
-                            .settings = b->rule_settings,
-                            .step = 1,
-                            .params = net->params};
+    b->update = (zo_update){
+        .k = ctx->kernels, .rule = &zo_rule_sgd, .settings = b->rule_settings, .step = 1, .net = net};
     zo_job job = b->estimator->job(b->state, &b->update);
     b->results = bench_room((size_t)job.items * job.results * sizeof *b->results);
     return b;

@@ -47,7 +47,7 @@ COURSES = {
                    " --net 'dense16 step dense16 tanh dense3'",
     "backprop": "spirals --epochs 400 --method backprop",
 }
-RULES = ("sgd", "momentum", "adam")
+RULES = ("sgd", "momentum", "adam", "langevin", "clipup")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Case:
 
 
 def cases(scale=1.0):
-    """Every estimator with every rule; they last about 0.3 * scale seconds."""
+    """Every estimator with rules of each kind; they last about 0.3 * scale seconds."""
     found = []
     for rule in RULES:
         for name, text in COURSES.items():

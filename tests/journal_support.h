@@ -90,10 +90,11 @@ static inline void put_all_types(journal_bytes *b)
     put_text(b, 2, "{\"net\":\"dense2\",\"seed\":\"7\"}");
     put_text(b, 9, "{\"forced\":\"the seed\"}");
     put_numbers(b, 4, 2, (double[]){3}, 1);
-    put_numbers(b, 5, 2, (double[]){NAN, 0.625}, 2);
+    put_numbers(b, 5, 2, (double[]){NAN, 0.625, 0x1p-1074},
+                3); /* the last one's bytes are an integer 1 */
     put_numbers(b, 7, 5, NULL, 0);
     put_step(b, 5, 0.75, 1.5);
-    put_numbers(b, 6, 5, (double[]){0.25, 0.875}, 2);
+    put_numbers(b, 6, 5, (double[]){0.25, 0.875, 0x1p-1074}, 3);
     put_end(b, 5, 1);
 }
 

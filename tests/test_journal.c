@@ -114,6 +114,7 @@ static void every_type_is_read_back(void **state)
     for (int writing = 0; writing < 2; writing++) {
         zo_journal j = writing ? write_journal(ctx, path, 64) : read_journal(ctx, path);
         check_text(&j, ZO_ENTRY_START, "{\"net\":\"dense2\"}");
+        assert_false(j.entry.averaged);
         check_entry(&j, ZO_ENTRY_LOOK, 0, 0.75, 0.5);
         check_entry(&j, ZO_ENTRY_STEP, 1, 0, 0.125);
         check_losses(&j, 1, (double[]){1, -2, 1e-300, NAN, INFINITY}, 5);
@@ -121,9 +122,11 @@ static void every_type_is_read_back(void **state)
         check_text(&j, ZO_ENTRY_RESUME, "{\"net\":\"dense2\",\"seed\":\"7\"}");
         check_text(&j, ZO_ENTRY_FORCE, "{\"forced\":\"the seed\"}");
         check_losses(&j, 2, (double[]){3}, 1);
+        assert_true(j.entry.averaged);
         check_entry(&j, ZO_ENTRY_LOOK, 2, NAN, 0.625);
         check_entry(&j, ZO_ENTRY_GAP, 5, 0, 0);
         check_entry(&j, ZO_ENTRY_STEP, 5, 0.75, 1.5);
+        assert_true(j.entry.averaged);
         check_entry(&j, ZO_ENTRY_LAST_LOOK, 5, 0.25, 0.875);
         assert_int_equal(j.entry.type, ZO_ENTRY_END);
         assert_int_equal(j.entry.step, 5);

@@ -90,7 +90,7 @@ class Recipes(unittest.TestCase):
         self.try_out("Add an activation", "softsign")
 
     def test_rule(self):
-        self.try_out("Add a rule", "signsgd")
+        self.try_out("Add a rule", "lion")
 
     def test_task(self):
         self.try_out("Add a task", "rings")

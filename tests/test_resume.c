@@ -93,6 +93,27 @@ static void all_choices_go_on(void **state)
     assert_true(trials >= 10);
 }
 
+/* What acts on steps beside the rule: each of these changes what a course comes to. */
+static void clipped_and_decaying_steps_go_on(void **state)
+{
+    (void)state;
+    const char *const estimator[] = {"nodes", "weights", "lowrank", "backprop"};
+    const char *const set[][2] = {{"clip", "0.05"}, {"weight_decay", "0.3"}, {"warmup", "0.7"}};
+    for (int i = 0; i < 4; i++) {
+        course c = plain(estimator[i], i % 2 ? "momentum" : "langevin"), without = c;
+        outcome a = undisturbed(&without, NULL);
+        for (int j = 0; j < 3; j++) {
+            put_setting(&c.t, 1, set[j][0], set[j][1]);
+            put_setting(&c.t, 2, set[(j + 1) % 3][0], set[(j + 1) % 3][1]);
+            outcome b = undisturbed(&c, NULL);
+            assert_true(memcmp(a.params, b.params, a.n * sizeof *a.params) != 0);
+            free(b.params);
+            goes_on(&c);
+        }
+        free(a.params);
+    }
+}
+
 /* Every estimator on images, with convolutions and a block. */
 static void images_go_on(void **state)
 {
@@ -291,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_estimators_and_rules_go_on),
         cmocka_unit_test(all_choices_go_on),
+        cmocka_unit_test(clipped_and_decaying_steps_go_on),
         cmocka_unit_test(images_go_on),
         cmocka_unit_test(own_losses_and_dropped_ones_go_on),
         cmocka_unit_test(first_networks_of_ones_own_go_on),

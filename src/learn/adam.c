@@ -17,13 +17,18 @@ static double power(double beta, int64_t n)
 }
 
 /* Algorithm 1 in the efficient order of section 2: the bias corrections go into the step size. */
-static void apply(const zo_kernels *k, const void *s, int64_t step, double rate, float *p,
-                  float *const *slot, const float *g, size_t n)
+double zo_adam_rate(const zo_update *u, double beta1, double beta2)
 {
-    const settings *a = s;
-    double corrected = rate * sqrt(1 - power(a->beta2, step)) / (1 - power(a->beta1, step));
-    k->adam(p, slot[0], slot[1], g, n, (float)corrected, (float)a->beta1, (float)a->beta2,
-            (float)a->epsilon);
+    return u->rate * sqrt(1 - power(beta2, u->step)) / (1 - power(beta1, u->step));
+}
+
+static void apply(const zo_update *u, size_t at, float *p, float *const *slot, const float *g,
+                  size_t n)
+{
+    (void)at;
+    const settings *s = u->settings;
+    u->k->adam(p, slot[0], slot[1], g, n, (float)zo_adam_rate(u, s->beta1, s->beta2),
+               (float)s->beta1, (float)s->beta2, (float)s->epsilon);
 }
 
 static const zo_param params[] = {

@@ -7,8 +7,13 @@ const zo_class_info *const zo_estimator_classes[] = {
     &zo_estimator_backprop.info, &zo_estimator_straight_through.info, NULL,
 };
 
-const zo_class_info *const zo_rule_classes[] = {&zo_rule_sgd.info, &zo_rule_momentum.info,
-                                                &zo_rule_adam.info, NULL};
+const zo_class_info *const zo_rule_classes[] = {
+    &zo_rule_sgd.info,          &zo_rule_momentum.info,
+    &zo_rule_nesterov.info,     &zo_rule_adam.info,
+    &zo_rule_adamw.info,        &zo_rule_sign.info,
+    &zo_rule_coolmomentum.info, &zo_rule_langevin.info,
+    &zo_rule_clipup.info,       NULL,
+};
 
 const zo_class_info *const zo_schedule_classes[] = {
     &zo_schedule_constant.info,

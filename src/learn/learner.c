@@ -26,10 +26,3 @@ double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_o
     }
     return *left_out < n ? sum / (double)(n - *left_out) : NAN;
 }
-
-void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n)
-{
-    float *slot[4] = {0};
-    for (int i = 0; i < u->rule->slots; i++) slot[i] = u->slot[i] + at;
-    u->rule->apply(u->k, u->settings, u->step, u->rate, u->params + at, slot, g, n);
-}

@@ -45,15 +45,19 @@ void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t 
 /* The mean of the finite ones among n losses that lie `stride` apart; NaN if there is none. *left_out receives how many are not. */
 double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out);
 
+struct zo_update;
+
 /* Turns a direction into a step. One file each. */
 typedef struct zo_rule_class {
     zo_class_info info;
     size_t settings_size; /* the settings begin with `double lr` */
     int slots;            /* numbers remembered per parameter, at most 4; they start at zero */
+    bool whole;           /* looks at u->sums: is not applied before the direction is complete */
     double cost;          /* multiply-adds per parameter */
-    /* p[n] moves against g[n]; slot[i][n] is this range's memory. step counts from 1; rate = lr x schedule. */
-    void (*apply)(const zo_kernels *k, const void *settings, int64_t step, double rate, float *p,
-                  float *const *slot, const float *g, size_t n);
+    /* p[n] moves against g[n]: places at .. at + n - 1 of the arena; slot[i][n] is this range's memory. No number may depend on how the
+     * arena is cut into ranges. The direction of pads is zero, and their step must be. */
+    void (*apply)(const struct zo_update *u, size_t at, float *p, float *const *slot,
+                  const float *g, size_t n);
 } zo_rule_class;
 
 /* The step size over a run. */
@@ -63,18 +67,47 @@ typedef struct zo_schedule_class {
     double (*at)(const void *settings, double progress); /* factor on lr */
 } zo_schedule_class;
 
+/* Products of the whole direction g and the first memory v of the rule, each with each. */
+typedef struct zo_sums {
+    double gg, gv, vv;
+} zo_sums;
+
 /* A rule at work on the network's arena. */
 typedef struct zo_update {
     const zo_kernels *k;
     const zo_rule_class *rule;
     const void *settings;
-    int64_t step;
-    double rate;
-    float *params, *slot[4]; /* [arena] each */
+    zo_net *net; /* what moves */
+    uint64_t seed;
+    double clip, weight_decay; /* 0: none */
+
+    /* The present step. */
+    int64_t step; /* counts from 1 */
+    double progress;
+    double rate; /* lr x schedule */
+
+    float *slot[4]; /* [arena] each */
+    /* Where something must be known of the whole direction first: it is collected here, [arena], and the rule waits. Else NULL. */
+    float *direction;
+    float scale; /* what the direction is clipped by */
+    zo_sums sums, *tile;
 } zo_update;
 
-/* Moves params[at .. at + n) against g. Disjoint ranges may run at once. */
+/* Allocates what an update with its settings and its network needs. Errors: NO_MEMORY. fini is called also after a failed init. */
+zo_status zo_update_init(zo_update *u);
+void zo_update_fini(zo_update *u);
+
+/* Moves parameters [at, at + n) against g, or collects g. Disjoint ranges may run at once. */
 void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n);
+
+/* After the whole direction went through zo_update_apply(): takes the step if it has not been taken. */
+void zo_update_finish(zo_update *u);
+
+/* Multiply-adds of a step. */
+double zo_update_cost(const zo_update *u);
+
+/* The step size of adam at the update's step: u->rate with the corrections of both means. */
+double zo_adam_rate(const zo_update *u, double beta1, double beta2);
 
 /* Turns losses of perturbed passes into a direction. One file each. */
 typedef struct zo_estimator_class {
@@ -102,7 +135,8 @@ typedef struct zo_estimator_class {
 extern const zo_class_info *const zo_rule_classes[],
     *const zo_schedule_classes[], *const zo_estimator_classes[], *const zo_trainer_classes[];
 
-extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_adam;
+extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_nesterov, zo_rule_adam,
+    zo_rule_adamw, zo_rule_sign, zo_rule_coolmomentum, zo_rule_langevin, zo_rule_clipup;
 extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
 extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_lowrank,
     zo_estimator_backprop, zo_estimator_straight_through;

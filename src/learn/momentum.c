@@ -5,11 +5,12 @@ typedef struct settings {
 } settings;
 
 /* v = beta v + g; p -= lr v */
-static void apply(const zo_kernels *k, const void *s, int64_t step, double rate, float *p,
-                  float *const *slot, const float *g, size_t n)
+static void apply(const zo_update *u, size_t at, float *p, float *const *slot, const float *g,
+                  size_t n)
 {
-    (void)step;
-    k->momentum(p, slot[0], g, n, (float)rate, (float)((const settings *)s)->beta);
+    (void)at;
+    const settings *s = u->settings;
+    u->k->momentum(p, slot[0], g, n, (float)u->rate, (float)s->beta);
 }
 
 static const zo_param params[] = {

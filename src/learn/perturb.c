@@ -9,7 +9,7 @@
 typedef struct settings {
     char estimator[ZO_TEXT_MAX], rule[ZO_TEXT_MAX], schedule[ZO_TEXT_MAX], loss[ZO_TEXT_MAX];
     int64_t batch;
-    double average;
+    double warmup, clip, weight_decay, average;
 } settings;
 
 enum { BLOCKS = 5 }; /* perturb, estimator, rule, schedule, augmentation */
@@ -46,6 +46,13 @@ static const zo_param params[] = {
                       "share of the steps so far whose parameters are averaged; the mean is kept "
                       "where it is better "
                       "on validation; 0: none"),
+    ZO_PARAM_REAL_ROW(settings, warmup, 0, 0, 0.999,
+                      "share of the run over which the step size grows from 0, times the schedule"),
+    ZO_PARAM_REAL_ROW(settings, clip, 0, 0, 1e9,
+                      "greatest length of the whole direction, which is scaled down to it; 0: any"),
+    ZO_PARAM_REAL_ROW(
+        settings, weight_decay, 0, 0, 1e3,
+        "each step takes this, times the step size, off weights; not off biases and gains"),
     ZO_PARAM_END,
 };
 
@@ -140,13 +147,14 @@ static zo_status allocate(state *s)
     if (!status && s->set.average > 0) status = zo_net_copy(l->net, &s->mean);
     if (!status)
         status = zo_batches_init(&s->batches, l->ctx, l->seed, l->task->part[ZO_TRAIN].n, l->batch);
-    s->update =
-        (zo_update){.k = l->k, .rule = s->rule, .settings = s->rule_set, .params = l->net->params};
-    for (int i = 0; i < s->rule->slots && !status; i++) {
-        s->update.slot[i] = zo_alloc_zero(l->ctx, l->net->arena, sizeof(float));
-        if (!s->update.slot[i]) status = ZO_NO_MEMORY;
-    }
-    return status;
+    s->update = (zo_update){.k = l->k,
+                            .rule = s->rule,
+                            .settings = s->rule_set,
+                            .net = l->net,
+                            .seed = l->seed,
+                            .clip = s->set.clip,
+                            .weight_decay = s->set.weight_decay};
+    return status ? status : zo_update_init(&s->update);
 }
 
 static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, const zo_method *method,
@@ -221,8 +229,10 @@ static zo_status no_check(void *st, const double *results)
 
 static zo_job begin(state *s, double progress)
 {
+    double warm = progress < s->set.warmup ? progress / s->set.warmup : 1;
     s->update.step = s->l.step + 1;
-    s->update.rate = *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress);
+    s->update.progress = progress;
+    s->update.rate = *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress) * warm;
     return s->estimator->job(s->estimator_state, &s->update);
 }
 
@@ -243,20 +253,24 @@ static void average_tile(void *arg, int64_t tile, int worker)
 
 /* Polynomial-decay averaging (Shamir & Zhang 2013): the weight of step t in the mean after it is 1 / (average t), so that the mean reaches back
  * over the same share of the run at any time. */
-static void count_step(state *s)
+static void add_to_mean(state *s)
 {
+    zo_parallel(s->l.ctx, (int64_t)((s->l.net->arena + MEAN_TILE - 1) / MEAN_TILE), average_tile, s);
+}
+
+/* After a job: the step is taken. */
+static void finish(state *s)
+{
+    zo_update_finish(&s->update);
     s->l.step++;
-    if (s->mean)
-        zo_parallel(s->l.ctx, (int64_t)((s->l.net->arena + MEAN_TILE - 1) / MEAN_TILE),
-                    average_tile, s);
+    if (s->mean) add_to_mean(s);
 }
 
 static void report(state *s, zo_step_info *out)
 {
-    count_step(s);
     *out = (zo_step_info){.step = s->l.step, .examples = s->l.batch};
     s->estimator->report(s->estimator_state, s->results, out);
-    out->cost += (s->rule->cost + (s->mean ? 1 : 0)) * (double)s->l.net->parameters;
+    out->cost += zo_update_cost(&s->update) + (s->mean ? (double)s->l.net->parameters : 0);
 }
 
 static zo_status step(void *st, double progress, zo_step_info *out)
@@ -265,8 +279,10 @@ static zo_status step(void *st, double progress, zo_step_info *out)
     take_batch(s);
     zo_job job = begin(s, progress);
     zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
-    if (!status) report(s, out);
-    return status;
+    if (status) return status;
+    finish(s);
+    report(s, out);
+    return ZO_OK;
 }
 
 static size_t numbers(const void *st)
@@ -289,8 +305,10 @@ static zo_status replay(void *st, double progress, const double *in, size_t n, z
     s->l.example = NULL; /* nothing is evaluated */
     zo_job job = begin(s, progress);
     zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
-    if (!status) report(s, out);
-    return status;
+    if (status) return status;
+    finish(s);
+    report(s, out);
+    return ZO_OK;
 }
 
 static const double *drawn(const void *st, size_t *n)
@@ -313,7 +331,7 @@ static zo_status redraw(void *st, double progress, const double *weight, size_t 
     job.parts = 0; /* settled */
     job.check = no_check;
     zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
-    if (!status) count_step(s);
+    if (!status) finish(s);
     return status;
 }
 
@@ -388,7 +406,7 @@ static void fini(void *st)
     const zo_context *ctx = s->l.ctx;
     if (s->estimator_state) s->estimator->fini(s->estimator_state);
     zo_batches_fini(&s->batches);
-    for (int i = 0; i < 4; i++) zo_free(ctx, s->update.slot[i]);
+    zo_update_fini(&s->update);
     void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set,
                    s->results,         s->l.label,       s->l.target, s->l.x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);

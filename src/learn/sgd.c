@@ -4,11 +4,11 @@ typedef struct settings {
     double lr;
 } settings;
 
-static void apply(const zo_kernels *k, const void *s, int64_t step, double rate, float *p,
-                  float *const *slot, const float *g, size_t n)
+static void apply(const zo_update *u, size_t at, float *p, float *const *slot, const float *g,
+                  size_t n)
 {
-    (void)s, (void)step, (void)slot;
-    k->sgd(p, g, n, (float)rate);
+    (void)at, (void)slot;
+    u->k->sgd(p, g, n, (float)u->rate);
 }
 
 static const zo_param params[] = {

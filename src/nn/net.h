@@ -66,6 +66,9 @@ static inline const float *zo_stage_bias(const zo_stage *s, const float *params)
 /* Zeroes what stands for pads among g = numbers [at, at + n) of the stage's weights and bias, so that a step leaves pads at zero. */
 void zo_stage_clear_pads(const zo_stage *s, size_t at, size_t n, float *g);
 
+/* The same for g = numbers [at, at + n) of the arena. */
+void zo_net_clear_pads(const zo_net *net, size_t at, size_t n, float *g);
+
 /* Runs rows through stage s with the given weights and bias. */
 void zo_stage_forward(const zo_net *net, const zo_stage *s, const zo_room *room,
                       const float *weight, const float *bias, const zo_rows *r);

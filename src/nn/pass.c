@@ -45,6 +45,17 @@ void zo_stage_clear_pads(const zo_stage *s, size_t at, size_t n, float *g)
         clear(g, at, end, s->weight_floats + s->columns, s->bias_floats - s->columns);
 }
 
+void zo_net_clear_pads(const zo_net *net, size_t at, size_t n, float *g)
+{
+    for (int i = 0; i < net->stages; i++) {
+        const zo_stage *s = net->stage + i; /* its bias lies behind its weights */
+        size_t first = at > s->weight ? at : s->weight,
+               end = s->weight + s->weight_floats + s->bias_floats;
+        if (end > at + n) end = at + n;
+        if (first < end) zo_stage_clear_pads(s, first - s->weight, end - first, g + (first - at));
+    }
+}
+
 void zo_stage_forward(const zo_net *net, const zo_stage *s, const zo_room *room,
                       const float *weight, const float *bias, const zo_rows *r)
 {

@@ -74,7 +74,7 @@ static bool take_apart(zo_entry *e)
     if (look && e->size > 24 && e->size < 32) return false;
     if (look && e->size == 32) memcpy(&averaged, e->data + 24, 8);
     e->averaged = averaged == 1;
-    if (averaged != 0 && averaged != 1) return false;
+    if (look && e->size == 32 && !e->averaged) return false;
     if (e->type == ZO_ENTRY_STEP && !(e->a >= 0 && e->a <= 1 && e->b >= 0)) return false;
     return e->step >= 0;
 }
