@@ -354,6 +354,37 @@ static void noise_comes_on_top_of_the_step(void **state)
     free(still);
 }
 
+/* ---- averages ---- */
+
+/* The weight of step t in the mean is 1 / (average t), but never more than 1; a twin with another average is elsewhere. */
+static void late_parameters_are_averaged(void **state)
+{
+    (void)state;
+    zo_trainer *t = make_trainer(ctx, task, net, "backprop:sgd", 5,
+                                 SETTINGS("batch=20", "lr=0.5", "average=0.3"));
+    double *mean = calloc(net->arena, sizeof *mean), *twin = calloc(net->arena, sizeof *twin);
+    for (int step = 1; step <= 12; step++) {
+        zo_step_info info;
+        double w = fmin(1, 1 / (0.3 * step)), other = fmin(1, 1 / (0.5 * step)), worst = 0,
+               apart = 0;
+        assert_int_equal(zo_trainer_step(t, 0.1, &info), ZO_OK);
+        const float *p = zo_trainer_net(t)->params, *got = zo_trainer_average(t)->params;
+        for (size_t i = 0; i < net->arena; i++) {
+            mean[i] += w * ((double)p[i] - mean[i]);
+            twin[i] += other * ((double)p[i] - twin[i]);
+            worst = fmax(worst, fabs((double)got[i] - mean[i]));
+            apart = fmax(apart, fabs((double)got[i] - twin[i]));
+        }
+        assert_true(worst < 1e-6);
+        if (step > 3) assert_true(apart > 1e-3);
+    }
+    free(mean), free(twin);
+    zo_trainer_destroy(t);
+    t = make_trainer(ctx, task, net, "backprop:sgd", 5, SETTINGS("batch=20"));
+    assert_null(zo_trainer_average(t));
+    zo_trainer_destroy(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +398,7 @@ int main(void)
         cmocka_unit_test(noise_has_its_variance),
         cmocka_unit_test(noise_is_named_by_seed_step_and_place),
         cmocka_unit_test(noise_comes_on_top_of_the_step),
+        cmocka_unit_test(late_parameters_are_averaged),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

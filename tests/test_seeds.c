@@ -123,6 +123,22 @@ static void seeds_give_the_same_network(void **state)
     assert_true(trials >= 3 * (6 + 8));
 }
 
+/* The network of averaged parameters, where it was kept. */
+static void averages_are_written(void **state)
+{
+    (void)state;
+    trial t = trial_of("weights", "sgd");
+    course c = course_of(&t);
+    put_setting(&c.t, 1, "schedule", "constant");
+    put_setting(&c.t, 2, "lr", "3");
+    outcome without = undisturbed(&c, NULL);
+    put_setting(&c.t, 3, "average", "0.4");
+    outcome with = undisturbed(&c, NULL);
+    assert_true(memcmp(with.params, without.params, with.n * sizeof *with.params) != 0);
+    free(with.params), free(without.params);
+    is_written_as_seeds(&c);
+}
+
 /* Seeds know the shape of the inputs. */
 static void images_are_written(void **state)
 {
@@ -334,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(seeds_give_the_same_network),
+        cmocka_unit_test(averages_are_written),
         cmocka_unit_test(images_are_written),
         cmocka_unit_test(own_losses_are_written),
         cmocka_unit_test(a_network_without_a_step_is_written),
