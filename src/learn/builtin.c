@@ -8,6 +8,7 @@ const zo_class_info *const zo_estimator_classes[] = {
     &zo_estimator_lowrank.info,
     &zo_estimator_spsa.info,
     &zo_estimator_mezo.info,
+    &zo_estimator_coordinate.info,
     &zo_estimator_backprop.info,
     &zo_estimator_straight_through.info,
     NULL,

@@ -108,7 +108,7 @@ extern const zo_class_info *const zo_rule_classes[],
 extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_adam;
 extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
 extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_lowrank,
-    zo_estimator_spsa, zo_estimator_mezo, zo_estimator_backprop,
+    zo_estimator_spsa, zo_estimator_mezo, zo_estimator_coordinate, zo_estimator_backprop,
     zo_estimator_straight_through;
 
 #endif
