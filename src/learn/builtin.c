@@ -3,8 +3,15 @@
 const zo_class_info *const zo_trainer_classes[] = {&zo_trainer_perturb.info, NULL};
 
 const zo_class_info *const zo_estimator_classes[] = {
-    &zo_estimator_nodes.info,    &zo_estimator_weights.info,          &zo_estimator_lowrank.info,
-    &zo_estimator_backprop.info, &zo_estimator_straight_through.info, NULL,
+    &zo_estimator_nodes.info,
+    &zo_estimator_weights.info,
+    &zo_estimator_lowrank.info,
+    &zo_estimator_spsa.info,
+    &zo_estimator_mezo.info,
+    &zo_estimator_coordinate.info,
+    &zo_estimator_backprop.info,
+    &zo_estimator_straight_through.info,
+    NULL,
 };
 
 const zo_class_info *const zo_rule_classes[] = {

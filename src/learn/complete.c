@@ -54,33 +54,37 @@ typedef struct spot {
     double *to; /* of the set */
 } spot;
 
-/* Runs the waiting moves on, in parts of about the same size. */
-static void run_points(zo_complete *c, const spot *s)
+void zo_complete_points(zo_complete *c, const zo_way *way, size_t first, int y, int x)
 {
     zo_moves *m = c->moves;
-    size_t parts = (c->n + s->way->rows - 1) / s->way->rows, done = 0;
+    size_t parts = (c->n + way->rows - 1) / way->rows, done = 0;
     for (; parts > 0; parts--) {
         size_t n = (c->n - done) / parts;
         for (size_t i = done; i < done + n; i++)
-            zo_moves_add_row(m, s->at->first + (size_t)c->move[i].example, c->to[i]);
+            zo_moves_add_row(m, first + (size_t)c->move[i].example, c->to[i]);
         zo_partial p = {.net = net_of(c),
                         .m = n,
-                        .y = s->y,
-                        .x = s->x,
+                        .y = y,
+                        .x = x,
                         .move = c->move + done,
                         .example = m->example,
                         .tensor = m->trace->tensor,
                         .z = c->z,
                         .room = c->room};
-        double cost = zo_partial_run(&p, s->way, zo_moves_waiting(m, s->way->tail - 1));
+        double cost = zo_partial_run(&p, way, zo_moves_waiting(m, way->tail - 1));
         m->cost += cost > 0 ? cost * (double)n : 0;
         if (cost < 0)
             m->n = 0; /* nobody sees them: their losses are the clean ones */
         else
-            zo_moves_run(m, s->way->tail - 1);
+            zo_moves_run(m, way->tail - 1);
         done += n;
     }
     c->n = 0;
+}
+
+static void run_points(zo_complete *c, const spot *s)
+{
+    zo_complete_points(c, s->way, s->at->first, s->y, s->x);
 }
 
 /* Outputs j .. j + n - 1 of row r move units `unit` .. of tensor `point` by change[n]. Not a branch for each, for it could not be foreseen: a

@@ -29,4 +29,8 @@ void zo_complete_fini(zo_complete *c);
  * activation changes it is left alone. */
 void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, float move, double *to);
 
+/* Runs the c->n moves on that wait at pixel (y, x) of tensor way->point, in parts of about the same size: their losses go where c->to says.
+ * c->z must be set; their examples count from row `first` of the batch. */
+void zo_complete_points(zo_complete *c, const zo_way *way, size_t first, int y, int x);
+
 #endif

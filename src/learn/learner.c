@@ -26,3 +26,11 @@ double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_o
     }
     return *left_out < n ? sum / (double)(n - *left_out) : NAN;
 }
+
+bool zo_learner_jumps(const zo_learner *l, int stage)
+{
+    bool any = l->loss_jumps;
+    for (int i = stage; i < l->net->stages; i++)
+        any |= l->net->stage[i].activation && l->net->stage[i].activation->jumps;
+    return any;
+}

@@ -45,6 +45,9 @@ void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t 
 /* The mean of the finite ones among n losses that lie `stride` apart; NaN if there is none. *left_out receives how many are not. */
 double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out);
 
+/* Whether a small move at the outputs of a stage, or of its weights, can leave the loss unchanged: an activation or the loss jumps. */
+bool zo_learner_jumps(const zo_learner *l, int stage);
+
 struct zo_update;
 
 /* Turns a direction into a step. One file each. */
@@ -139,6 +142,7 @@ extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_nesterov, zo_r
     zo_rule_adamw, zo_rule_sign, zo_rule_coolmomentum, zo_rule_langevin, zo_rule_clipup;
 extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
 extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_lowrank,
-    zo_estimator_backprop, zo_estimator_straight_through;
+    zo_estimator_spsa, zo_estimator_mezo, zo_estimator_coordinate, zo_estimator_backprop,
+    zo_estimator_straight_through;
 
 #endif

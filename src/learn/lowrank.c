@@ -113,20 +113,11 @@ static zo_status init_worker(worker *w, const state *s)
 
 static const zo_population_kind kind, kind_of_ranks;
 
-/* Whether a small move can leave the loss unchanged. */
-static bool jumps(const zo_learner *l)
-{
-    bool any = l->loss_jumps;
-    for (int i = 0; i < l->net->stages; i++)
-        any |= l->net->stage[i].activation && l->net->stage[i].activation->jumps;
-    return any;
-}
-
 static zo_status init(void *st, const void *set, const zo_learner *l)
 {
     state *s = st;
     const settings *given = set;
-    bool jump = jumps(l);
+    bool jump = zo_learner_jumps(l, 0);
     zo_population_settings of = {.population = given->population,
                                  .examples = given->examples,
                                  .sigma = jump ? given->sigma_jump : given->sigma,

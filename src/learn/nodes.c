@@ -68,15 +68,6 @@ static const zo_learner *learner(const state *s) { return s->trace.l; }
 
 /* ---- the plan ---- */
 
-/* Whether a small move at this stage's outputs can leave the loss unchanged. */
-static bool jumps(const zo_learner *l, int stage)
-{
-    bool any = l->loss_jumps;
-    for (int i = stage; i < l->net->stages; i++)
-        any |= l->net->stage[i].activation && l->net->stage[i].activation->jumps;
-    return any;
-}
-
 /* The examples whose complete sets of that cost spend `limit` on the mean of the batch; whole items of work where that are several. */
 static int part_of_batch(const state *s, double cost)
 {
@@ -92,7 +83,7 @@ static void plan_site(state *s, int i)
     const zo_net *net = l->net;
     const zo_stage *st = net->stage + i;
     site *p = s->site + i;
-    bool jump = jumps(l, i), last = i + 1 == net->stages;
+    bool jump = zo_learner_jumps(l, i), last = i + 1 == net->stages;
     /* At the last stage a second side costs no multiply-add, and takes away the error of first order. */
     p->sides = s->set.sides == SIDES_AUTO ? 1 + (jump || last) : s->set.sides;
     bool complete = s->set.place != PLACE_WEIGHTS &&

@@ -5,6 +5,7 @@
 
 #define ROOM_FLOATS 131072 /* of a tensor of a chunk: it stays in the nearer caches */
 #define LEAST_ROWS 16
+#define ROWS_ALONE 4
 #define PIECE_FLOATS 4096 /* of noisy weights, unless one panel is larger */
 #define RESULTS 2         /* numbers of a pair */
 
@@ -34,14 +35,38 @@ static size_t piece_floats(const zo_stage *s)
 static bool shares_first(const zo_population *p)
 {
     const zo_stage *s = p->l->net->stage;
-    return p->sides == 2 && s->layer->flat && s->layer->product && !own(p, s);
+    return p->sides == 2 && !p->set.alone && s->layer->flat && s->layer->product && !own(p, s);
 }
 
 /* ---- sizes ---- */
 
+/* Floats of the largest piece of noisy weights, and of the largest bias. */
+static void largest_pieces(const zo_population *p, size_t *piece, size_t *bias)
+{
+    *piece = *bias = 16;
+    for (int i = 0; i < p->l->net->stages; i++) {
+        const zo_stage *s = p->l->net->stage + i;
+        if (own(p, s)) continue;
+        *piece = size_max(*piece, piece_floats(s));
+        *bias = size_max(*bias, s->bias_floats);
+    }
+}
+
+/* As many rows as inference runs together, or fewer: with the noise they take its room and a 96th of the network. */
+static size_t rows_alone(const zo_population *p)
+{
+    const zo_net *net = p->l->net;
+    size_t piece, bias, width = (size_t)net->slots * net->widest, rows = zo_net_rows(net);
+    largest_pieces(p, &piece, &bias);
+    size_t room = rows * width + net->arena / 96, taken = 2 * (piece + bias);
+    return size_min(size_max((room - size_min(taken, room)) / width, ROWS_ALONE), rows);
+}
+
 static void plan_rows(zo_population *p, size_t most)
 {
     size_t rows = size_max(ROOM_FLOATS / p->l->net->widest, LEAST_ROWS), pair = p->sides * p->seen;
+    if (p->set.alone)
+        rows = size_min(rows_alone(p), 2 * ZO_ITEM) / 2 * 2; /* as many of both members */
     p->chunks = parts_of(pair, size_max(rows, p->sides));
     p->chunk = parts_of(p->seen, p->chunks);
     p->chunks = parts_of(p->seen, p->chunk);
@@ -53,13 +78,8 @@ static zo_status init_worker(zo_chunk *c, const zo_population *p)
 {
     const zo_learner *l = p->l;
     const zo_net *net = l->net;
-    size_t piece = 16, bias = 16, rows = p->rows;
-    for (int i = 0; i < net->stages; i++) {
-        const zo_stage *s = net->stage + i;
-        if (own(p, s)) continue;
-        piece = size_max(piece, piece_floats(s));
-        bias = size_max(bias, s->bias_floats);
-    }
+    size_t piece, bias, rows = p->rows;
+    largest_pieces(p, &piece, &bias);
     bool signs = p->set.noise == ZO_NOISE_RADEMACHER, numbers = !signs || p->kind->numbers;
     size_t noise = size_max(piece, bias), moved = shares_first(p) ? net->stage->ld_out : 1;
     c->example = zo_alloc(l->ctx, rows * sizeof *c->example);
@@ -356,12 +376,19 @@ static void fill_rows(const zo_population *p, zo_chunk *c)
     }
 }
 
-/* Adds the losses of the chunk's rows to the sums [pair][2]; a member that loses other examples than the unperturbed network gets NaN. */
-static void add_losses(const zo_population *p, zo_chunk *c, double *sum)
+void zo_population_run(const zo_population *p, zo_chunk *c)
 {
     const zo_learner *l = p->l;
+    c->sides = p->sides;
+    fill_rows(p, c);
+    for (int i = 0; i < l->net->stages; i++) run_stage(p, c, i);
     zo_learner_losses(l, c->loss, zo_chunk_tensor(p, c, l->net->stages), c->m,
                       l->label ? c->label : NULL, l->label ? NULL : c->target);
+}
+
+/* Adds the losses of the chunk's rows to the sums [pair][2]; a member that loses other examples than the unperturbed network gets NaN. */
+static void add_losses(const zo_population *p, const zo_chunk *c, double *sum)
+{
     for (size_t r = 0; r < c->m; r++) {
         size_t member = r / c->examples, at = 2 * (member / c->sides) + member % c->sides;
         bool finite = isfinite(c->loss[r]), wanted = isfinite(p->clean[c->example[r]]);
@@ -376,12 +403,10 @@ static void run_group(zo_population *p, zo_chunk *c, int64_t item, double *resul
 {
     c->pair = item * (int64_t)p->group;
     c->pairs = size_min(p->group, p->pairs - (size_t)c->pair);
-    c->sides = p->sides;
     memset(results, 0, RESULTS * p->group * sizeof *results);
     for (c->first = 0; c->first < p->seen; c->first += p->chunk) {
         c->examples = size_min(p->chunk, p->seen - c->first);
-        fill_rows(p, c);
-        for (int i = 0; i < p->l->net->stages; i++) run_stage(p, c, i);
+        zo_population_run(p, c);
         add_losses(p, c, results);
     }
     for (size_t i = 0; i < c->pairs; i++) {
@@ -514,7 +539,8 @@ double zo_population_cost(const zo_population *p)
         else
             pair += sides * (seen * s->cost + noise);
     }
-    return (double)p->l->batch * net->cost + (double)p->pairs * pair;
+    double clean = p->set.alone ? 0 : (double)p->l->batch * net->cost;
+    return clean + (double)p->pairs * pair;
 }
 
 /* ---- the direction ---- */

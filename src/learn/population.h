@@ -20,6 +20,7 @@ typedef struct zo_population_settings {
     int two_sided;
     int noise;   /* zo_noise_kind */
     int shaping; /* zo_shaping */
+    bool alone; /* one two-sided pair in no more room than inference takes, and no unperturbed pass: see pair.h */
 } zo_population_settings;
 
 /* Noise of a stretch of parameters: signs, sixteen a word, or numbers. The other is NULL. */
@@ -65,13 +66,13 @@ typedef struct zo_population {
     const zo_learner *l;
     const zo_population_kind *kind;
     zo_population_settings set;
-    size_t pairs, sides, seen;     /* seen: examples of a pair */
-    size_t group;                  /* pairs of an item */
-    size_t chunk, chunks;          /* examples that run together, and how often it takes */
-    size_t rows;                   /* at most in a chunk */
-    zo_chunk *worker;              /* [threads] */
-    float *z;                      /* [batch][ld_out of stage 0] unperturbed, or NULL: not kept */
-    float *clean;                  /* [batch] losses of the unperturbed network */
+    size_t pairs, sides, seen; /* seen: examples of a pair */
+    size_t group;              /* pairs of an item */
+    size_t chunk, chunks;      /* examples that run together, and how often it takes */
+    size_t rows;               /* at most in a chunk */
+    zo_chunk *worker;          /* [threads] */
+    float *z;                  /* [batch][ld_out of stage 0] unperturbed, or NULL: not kept */
+    float *clean; /* [batch] losses of the unperturbed network; of no use to one that is alone */
     double *plus, *minus, *weight; /* [pairs] */
     int32_t *order;                /* [2 * pairs] */
     double loss;
@@ -87,13 +88,16 @@ void zo_population_fini(zo_population *p);
 /* Runs the unperturbed network on the batch, and returns the job but for its tiles. */
 zo_job zo_population_job(zo_population *p, const zo_update *update);
 
+/* Examples [c->first, + c->examples) of pairs [c->pair, + c->pairs) through their members: c->loss[c->m]. */
+void zo_population_run(const zo_population *p, zo_chunk *c);
+
 /* Members of the class zo_estimator_class. report() leaves the cost to the class. */
 void zo_population_report(const void *st, const double *results, zo_step_info *out);
 size_t zo_population_pack(const void *st, const double *results, double *out);
 bool zo_population_unpack(const void *st, const double *in, size_t n, double *results);
 double *zo_population_weights(void *st, size_t *n);
 
-/* Multiply-adds of a step: the clean pass and what zo_population does at stages that the class does not run. */
+/* Multiply-adds of a step: the clean pass, if there is one, and what zo_population does at stages that the class does not run. */
 double zo_population_cost(const zo_population *p);
 
 /* For run(). Tensor i of the chunk's rows, i >= 1: [m][floats of an example]. */

@@ -2,10 +2,10 @@
  *
  *   direction = 1/(d sigma N) sum over pairs i of w_i xi_i,  w_i the shaped difference of the pair, d = 2 two-sided, 1 one-sided
  */
+#include "learn/weights.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#include "learn/population.h"
 
 #define TILE_FLOATS                                                                                \
     4096 /* of the direction: signs in whole groups of blocks, sums in the nearest cache */
@@ -15,17 +15,6 @@ typedef struct settings {
     double sigma;
     int sides, noise, shaping;
 } settings;
-
-typedef struct worker {
-    uint16_t *signs; /* [TILE_FLOATS / 16] */
-    float *numbers;  /* [TILE_FLOATS], gaussian only */
-    float *g;        /* [TILE_FLOATS] */
-} worker;
-
-typedef struct state {
-    zo_population p;
-    worker *worker; /* [threads] */
-} state;
 
 static zo_stream noise_stream(const zo_population *p, int64_t pair, int stage)
 {
@@ -56,25 +45,18 @@ static zo_draw draw(const zo_population *p, zo_chunk *c, int64_t pair, int stage
 
 static const zo_population_kind kind = {.draw = draw};
 
-static zo_status init(void *st, const void *set, const zo_learner *l)
+zo_status zo_weights_init(zo_weights *s, const zo_population_settings *set, const zo_learner *l)
 {
-    state *s = st;
-    const settings *given = set;
-    zo_population_settings of = {.population = given->population,
-                                 .sigma = given->sigma,
-                                 .two_sided = given->sides,
-                                 .noise = given->noise,
-                                 .shaping = given->shaping};
-    if ((double)given->population * l->net->stages > UINT32_MAX)
+    if ((double)set->population * l->net->stages > UINT32_MAX)
         return zo_fail(l->ctx, ZO_USAGE, "population=%lld: too many for a network of %d layers",
-                       (long long)given->population, l->net->stages);
-    zo_status status = zo_population_init(&s->p, &kind, &of, l, 1);
+                       (long long)set->population, l->net->stages);
+    zo_status status = zo_population_init(&s->p, &kind, set, l, 1);
     if (status) return status;
     int workers = zo_context_threads(l->ctx);
-    bool gaussian = given->noise == ZO_NOISE_GAUSSIAN;
+    bool gaussian = set->noise == ZO_NOISE_GAUSSIAN;
     s->worker = zo_alloc_zero(l->ctx, (size_t)workers, sizeof *s->worker);
     for (int i = 0; s->worker && i < workers && !status; i++) {
-        worker *w = s->worker + i;
+        zo_weights_desk *w = s->worker + i;
         w->signs = zo_alloc(l->ctx, TILE_FLOATS / 16 * sizeof(uint16_t));
         w->numbers = zo_alloc(l->ctx, (gaussian ? TILE_FLOATS : 1) * sizeof(float));
         w->g = zo_alloc(l->ctx, TILE_FLOATS * sizeof(float));
@@ -93,10 +75,10 @@ static int64_t stage_tiles(const zo_stage *s)
 static void direction(void *st, const double *results, int64_t tile, int worker_index)
 {
     (void)results;
-    state *s = st;
+    const zo_weights *s = st;
     const zo_population *p = &s->p;
     const zo_kernels *k = p->l->k;
-    worker *w = s->worker + worker_index;
+    zo_weights_desk *w = s->worker + worker_index;
     const zo_stage *stage = p->l->net->stage;
     while (tile >= stage_tiles(stage)) tile -= stage_tiles(stage++);
     size_t at = (size_t)tile * TILE_FLOATS, left = stage_floats(stage) - at,
@@ -114,20 +96,53 @@ static void direction(void *st, const double *results, int64_t tile, int worker_
     zo_population_apply(p, stage, at, n, w->g);
 }
 
-static zo_job job(void *st, const zo_update *update)
+void zo_weights_direct(const zo_weights *s, zo_job *job)
 {
-    state *s = st;
-    zo_job j = zo_population_job(&s->p, update);
-    for (int i = 0; i < s->p.l->net->stages; i++) j.tiles += stage_tiles(s->p.l->net->stage + i);
-    j.direction = direction;
-    return j;
+    const zo_net *net = s->p.l->net;
+    job->tiles = 0;
+    for (int i = 0; i < net->stages; i++) job->tiles += stage_tiles(net->stage + i);
+    job->direction = direction;
 }
 
-static void report(const void *st, const double *results, zo_step_info *out)
+void zo_weights_report(const void *st, const double *results, zo_step_info *out)
 {
     const zo_population *p = st;
     zo_population_report(p, results, out);
     out->cost = zo_population_cost(p) + (double)p->pairs * (double)p->l->net->parameters;
+}
+
+void zo_weights_fini(void *st)
+{
+    zo_weights *s = st;
+    if (!s->p.l) return;
+    const zo_context *ctx = s->p.l->ctx;
+    for (int i = 0; s->worker && i < zo_context_threads(ctx); i++) {
+        zo_free(ctx, s->worker[i].signs);
+        zo_free(ctx, s->worker[i].numbers);
+        zo_free(ctx, s->worker[i].g);
+    }
+    zo_free(ctx, s->worker);
+    zo_population_fini(&s->p);
+}
+
+/* ---- the class ---- */
+
+static zo_status init(void *st, const void *set, const zo_learner *l)
+{
+    const settings *given = set;
+    zo_population_settings of = {.population = given->population,
+                                 .sigma = given->sigma,
+                                 .two_sided = given->sides,
+                                 .noise = given->noise,
+                                 .shaping = given->shaping};
+    return zo_weights_init(st, &of, l);
+}
+
+static zo_job job(void *st, const zo_update *update)
+{
+    zo_job j = zo_population_job(st, update);
+    zo_weights_direct(st, &j);
+    return j;
 }
 
 static bool plan(const void *st, int index, char *out, size_t room)
@@ -138,20 +153,6 @@ static bool plan(const void *st, int index, char *out, size_t room)
              p->pairs, p->sides == 2 ? "pairs" : "members against the clean loss", p->set.sigma,
              p->l->batch);
     return true;
-}
-
-static void fini(void *st)
-{
-    state *s = st;
-    if (!s->p.l) return;
-    const zo_context *ctx = s->p.l->ctx;
-    for (int i = 0; s->worker && i < zo_context_threads(ctx); i++) {
-        zo_free(ctx, s->worker[i].signs);
-        zo_free(ctx, s->worker[i].numbers);
-        zo_free(ctx, s->worker[i].g);
-    }
-    zo_free(ctx, s->worker);
-    zo_population_fini(&s->p);
 }
 
 static const zo_param params[] = {
@@ -168,20 +169,20 @@ static const zo_param params[] = {
 };
 
 const zo_estimator_class zo_estimator_weights = {
-    .info = {"weights",
-             "moves all weights at once, one draw for the whole batch (evolution strategies; "
-             "population=1 is "
-             "SPSA); rules begin with 5 times their lr",
-             "Salimans et al. 2017, arXiv 1703.03864; Spall 1992", ZO_USES_LOSS, params},
+    .info =
+        {"weights",
+         "moves all weights at once, one draw for the whole batch (evolution strategies); rules "
+         "begin with 5 times their lr",
+         "Salimans et al. 2017, arXiv 1703.03864", ZO_USES_LOSS, params},
     .settings_size = sizeof(settings),
-    .state_size = sizeof(state),
+    .state_size = sizeof(zo_weights),
     .lr = 5,
     .init = init,
     .job = job,
-    .report = report,
+    .report = zo_weights_report,
     .pack = zo_population_pack,
     .unpack = zo_population_unpack,
     .weights = zo_population_weights,
     .plan = plan,
-    .fini = fini,
+    .fini = zo_weights_fini,
 };

@@ -94,6 +94,9 @@ typedef struct zo_tail {
 /* Floats that a pass of up to `most` rows needs. */
 size_t zo_net_scratch(const zo_net *net, size_t most);
 
+/* The most rows that zo_net_forward() runs together. */
+size_t zo_net_rows(const zo_net *net);
+
 /* Where in that scratch the outputs of stage i go. A caller may put the rows of tensor i + 1 there. */
 float *zo_net_slot(const zo_net *net, float *scratch, size_t most, int stage);
 

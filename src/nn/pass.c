@@ -121,13 +121,17 @@ double zo_net_tail_cost(const zo_net *net, int from)
     return cost;
 }
 
+size_t zo_net_rows(const zo_net *net)
+{
+    size_t ld = net->stage[0].ld_in, most = (1 << 16) / (ld > net->widest ? ld : net->widest);
+    return most < 8 ? 8 : most < 128 ? most : 128;
+}
+
 /* Examples of one item: enough rows for the product, few enough for the caches, and where there are few items the same number for each
  * thread, if that leaves rows enough. Rows do not touch each other, so that no bit depends on this. */
 static size_t tile_rows(const zo_net *net, size_t n)
 {
-    size_t ld = net->stage[0].ld_in, threads = (size_t)zo_context_threads(net->ctx),
-           most = (1 << 16) / (ld > net->widest ? ld : net->widest);
-    most = most < 8 ? 8 : most < 128 ? most : 128;
+    size_t threads = (size_t)zo_context_threads(net->ctx), most = zo_net_rows(net);
     size_t items = (n + most - 1) / most;
     size_t alike = (items + threads - 1) / threads * threads;
     size_t least = alike < n / 16 ? alike : n / 16;
