@@ -14,6 +14,7 @@ typedef struct zo_loss_class {
 /* NULL-terminated; each is the `info` of a zo_loss_class. */
 extern const zo_class_info *const zo_loss_classes[];
 
-extern const zo_loss_class zo_loss_cross_entropy, zo_loss_squared_error, zo_loss_zero_one;
+extern const zo_loss_class zo_loss_cross_entropy, zo_loss_squared_error, zo_loss_zero_one,
+    zo_loss_huber, zo_loss_hinge;
 
 #endif
