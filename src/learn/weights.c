@@ -176,6 +176,7 @@ const zo_estimator_class zo_estimator_weights = {
     .settings_size = sizeof(settings),
     .state_size = sizeof(state),
     .lr = 5,
+    .whole = true,
     .init = init,
     .job = job,
     .report = report,
