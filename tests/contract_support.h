@@ -17,6 +17,7 @@ typedef struct trial {
     const char *task; /* registered name; NULL: the test's own data */
     bool regression, images;
     zo_loss_fn loss;
+    zo_batch_loss_fn batch_loss;
     void *loss_user;
 } trial;
 
@@ -80,6 +81,7 @@ static inline zo_status create(zo_context *ctx, trial *t, const zo_task *task, c
     def.seed = seed;
     def.settings = settings_of(t);
     def.loss = t->loss;
+    def.batch_loss = t->batch_loss;
     def.loss_user = t->loss_user;
     return zo_trainer_create(ctx, &def, out);
 }

@@ -35,7 +35,8 @@ typedef struct definition {
     bool unsaid;        /* a step gets no setting `shaping` */
     const char *method; /* NULL: weights or lowrank; else one with one pair and no unperturbed pass */
     twin twin;
-    zo_loss_fn loss; /* or NULL: cross-entropy */
+    zo_loss_fn loss;             /* or NULL: cross-entropy */
+    zo_batch_loss_fn batch_loss; /* instead: of all examples that a member sees */
     void *loss_user;
 } definition;
 
@@ -166,7 +167,7 @@ static inline double cross_entropy64(const float *y, int n, int label)
     return log(sum) + largest - (double)y[label];
 }
 
-/* loss[n] of a network on the training part's examples order[0 .. n). */
+/* loss[n] of a network on the training part's examples order[0 .. n); their loss together in all of them where it is such a one. */
 static inline void losses_of(const definition *d, const zo_net *net, const int32_t *order, size_t n,
                              double *loss)
 {
@@ -184,6 +185,10 @@ static inline void losses_of(const definition *d, const zo_net *net, const int32
     for (size_t i = 0; i < n; i++)
         loss[i] =
             d->loss ? (double)own[i] : cross_entropy64(y + i * outputs, (int)outputs, label[i]);
+    double whole = d->batch_loss ? d->batch_loss(d->loss_user, (int)n, (int)outputs, y,
+                                                 (int)outputs, label, NULL)
+                                 : 0;
+    for (size_t i = 0; d->batch_loss && i < n; i++) loss[i] = whole;
     free(x);
     free(y);
     free(own);
@@ -196,6 +201,15 @@ static inline double outcome_of(const definition *d, const zo_net *net, const in
                                 size_t batch, size_t first, size_t n, const double *clean)
 {
     double *loss = calloc(batch, sizeof *loss), sum = 0, count = 0;
+    if (d->batch_loss) {
+        int32_t *seen = calloc(n, sizeof *seen);
+        for (size_t i = 0; i < n; i++) seen[i] = order[(first + i) % batch];
+        losses_of(d, net, seen, n, loss);
+        sum = loss[0];
+        free(seen);
+        free(loss);
+        return sum;
+    }
     losses_of(d, net, order, batch, loss);
     for (size_t i = 0; i < n; i++) {
         size_t b = (first + i) % batch;
@@ -259,7 +273,7 @@ static inline double *direction_by_definition(const definition *d, double *loss,
     for (size_t b = 0; b < batch; b++) {
         if (isfinite(clean[b])) *loss += clean[b], finite++;
     }
-    *loss /= finite;
+    *loss = d->batch_loss ? clean[0] : *loss / finite;
     for (size_t i = 0; i < n; i++) {
         double *noise = noise_of_pair(d, (int64_t)i);
         zo_net *up = member_of(d, noise, d->sigma),
@@ -310,6 +324,7 @@ static inline double *direction_by_step(const definition *d, zo_step_info *info)
     def.seed = d->seed;
     def.settings = settings;
     def.loss = d->loss;
+    def.batch_loss = d->batch_loss;
     def.loss_user = d->loss_user;
     zo_trainer *trainer = NULL;
     if (zo_trainer_create(d->ctx, &def, &trainer) || zo_trainer_step(trainer, 0, info))

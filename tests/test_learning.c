@@ -202,6 +202,22 @@ static void a_loss_of_your_own_is_minimised(void **state)
     LEARN(courses);
 }
 
+static void losses_by_name_are_minimised(void **state)
+{
+    (void)state;
+#define SMALL "dense16 tanh dense5"
+    static const course courses[] = {
+        {"blobs", "classes=5", "nodes", SMALL, "batch=50 loss=hinge", 15, 0.9, NULL},
+        {"blobs", "classes=5", "lowrank", SMALL, "batch=50 loss=hinge", 25, 0.9, NULL},
+        {"blobs", "classes=5", "backprop", SMALL, "batch=50 loss=hinge", 15, 0.9, NULL},
+        {"blobs", "classes=5", "backprop", SMALL, "batch=50 loss=huber", 25, 0.9, NULL},
+        {"plane", "", "nodes", "dense1", "batch=50 lr=0.02 loss=huber", 40, 0.0036, NULL},
+        {"plane", "", "weights", "dense1", "batch=50 loss=huber", 30, 0.0036, NULL},
+        {"plane", "", "backprop", "dense1", "batch=50 lr=0.02 loss=huber", 40, 0.0036, NULL},
+    };
+    LEARN(courses);
+}
+
 /* A numpy prototype of complete sets passed 97 % validation after 5.6e5 forward-equivalents, about two epochs. */
 static void mnist_is_learned_by_complete_sets(void **state)
 {
@@ -242,6 +258,7 @@ int main(void)
         cmocka_unit_test(nets_and_losses_that_jump_are_learned),
         cmocka_unit_test(a_plane_is_learned),
         cmocka_unit_test(a_loss_of_your_own_is_minimised),
+        cmocka_unit_test(losses_by_name_are_minimised),
         cmocka_unit_test(mnist_is_learned_by_complete_sets),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -54,6 +54,7 @@ static void compare_all(const rows *r)
         for (int kind = 0; kind < ZO_LOSSES; kind++)
             compare(r, kernel_set(s), (zo_loss_kind)kind, false);
         compare(r, kernel_set(s), ZO_SQUARED_ERROR, true);
+        compare(r, kernel_set(s), ZO_HUBER, true);
     }
 }
 
@@ -233,9 +234,122 @@ static void zero_one_counts_errors(void **state)
     }
 }
 
+/* ---- huber and hinge ---- */
+
+static double huber64(const double *y, const double *want, size_t n)
+{
+    double sum = 0;
+    for (size_t k = 0; k < n; k++) {
+        double d = fabs(y[k] - want[k]);
+        sum += d <= 1 ? d * d / 2 : d - 0.5;
+    }
+    return sum;
+}
+
+static double hinge64(const double *y, const double *want, size_t n)
+{
+    size_t right = 0;
+    double loss = 0;
+    while (want[right] == 0) right++;
+    for (size_t k = 0; k < n; k++) loss = k == right ? loss : fmax(loss, 1 + y[k] - y[right]);
+    return loss;
+}
+
+/* Row i in double precision: its outputs, and its targets or the one-hot of its label. */
+static void widen(const rows *r, size_t i, bool targets, double *y, double *want)
+{
+    for (size_t k = 0; k < r->n; k++) {
+        y[k] = (double)r->y[i * r->ld + k];
+        want[k] =
+            targets ? (double)r->target[i * r->ld_target + k] : (double)(r->label[i] == (int32_t)k);
+    }
+}
+
+/* (f(y + step) - f(y - step)) / 2 step for output k */
+static double central(double (*f)(const double *, const double *, size_t), double *y,
+                      const double *want, size_t n, size_t k, double step)
+{
+    double at = y[k], up, down;
+    y[k] = at + step, up = f(y, want, n);
+    y[k] = at - step, down = f(y, want, n);
+    y[k] = at;
+    return (up - down) / (2 * step);
+}
+
+/* Values against the formula, slopes against its central differences; next to a kink the two sides differ, and there the slope may be either.
+ * Returns how many slopes were compared exactly. */
+static long check_formula(const rows *r, zo_loss_kind kind, bool targets,
+                          double (*f)(const double *, const double *, size_t))
+{
+    const double step = 1e-6;
+    const int32_t *label = targets ? NULL : r->label;
+    const float *target = targets ? r->target : NULL;
+    double y[64], want[64];
+    long exact = 0;
+    zo_kernels_ref.loss[kind](r->loss, r->y, r->ld, r->m, r->n, label, target, r->ld_target);
+    zo_kernels_ref.loss_slope[kind](r->e, r->ld, r->y, r->ld, r->m, r->n, label, target,
+                                    r->ld_target);
+    for (size_t i = 0; i < r->m; i++) {
+        widen(r, i, targets, y, want);
+        assert_near(r->loss[i], f(y, want, r->n), 1e-6, 3e-6, "loss");
+        for (size_t k = 0; k < r->n; k++) {
+            double slope = central(f, y, want, r->n, k, step), got = (double)r->e[i * r->ld + k];
+            bool kink = fabs(slope - central(f, y, want, r->n, k, step / 8)) > 1e-3;
+            if (!kink) assert_near(got, slope, 1e-5, 0, "slope");
+            exact += !kink;
+        }
+        for (size_t k = r->n; k < zo_round16(r->n); k++) assert_true(r->e[i * r->ld + k] == 0);
+    }
+    return exact;
+}
+
+static void huber_and_hinge_are_their_formulas(void **state)
+{
+    static const double reach[] = {0.3, 1.5, 20};
+    long exact = 0, all = 0;
+    (void)state;
+    for (size_t n = 1; n <= 40; n++) {
+        for (size_t at = 0; at < 3; at++) {
+            rows r = make_rows(33, n, reach[at]);
+            exact += check_formula(&r, ZO_HUBER, true, huber64);
+            all += (long)(r.m * n);
+            if (n > 1) {
+                exact += check_formula(&r, ZO_HUBER, false, huber64) +
+                         check_formula(&r, ZO_HINGE, false, hinge64);
+                all += 2 * (long)(r.m * n);
+            }
+            free_rows(&r);
+        }
+    }
+    assert_true(exact > all - all / 100);
+}
+
+/* The largest others are equal: the slope is that of one of them, the first. */
+static void hinge_at_a_tie_moves_one_rival(void **state)
+{
+    (void)state;
+    float *y = floats(32), *e = floats(32), own[3] = {0, 2, 4};
+    for (size_t n = 3; n <= 32; n++) {
+        for (int k = 0; k < 3; k++) {
+            int32_t label = (int32_t)(n / 2);
+            for (size_t j = 0; j < n; j++) y[j] = j % 2 ? 2 : 1;
+            y[label] = own[k];
+            zo_kernels_ref.loss_slope[ZO_HINGE](e, 32, y, 32, 1, n, &label, NULL, 0);
+            size_t first = label == 1 ? 3 : 1;
+            bool lacks = own[k] < 3;
+            for (size_t j = 0; j < n && first < n; j++) {
+                double want = j == (size_t)label ? -1 : j == first;
+                assert_true((double)e[j] == (lacks ? want : 0));
+            }
+        }
+    }
+    free(y);
+    free(e);
+}
+
 /* ---- outputs that are no numbers ---- */
 
-/* One NaN among the outputs, or nothing else: never a finite cross-entropy, never a right answer. */
+/* One NaN among the outputs, or nothing else: never a finite loss, never a right answer. */
 static void a_nan_is_never_a_good_answer(void **state)
 {
     (void)state;
@@ -249,11 +363,33 @@ static void a_nan_is_never_a_good_answer(void **state)
                 }
                 float cross = loss_of(ZO_CROSS_ENTROPY, y, n, label),
                       squared = loss_of(ZO_SQUARED_ERROR, y, n, label),
+                      near = loss_of(ZO_HUBER, y, n, label), margin = loss_of(ZO_HINGE, y, n, label),
                       wrong = loss_of(ZO_ZERO_ONE, y, n, label);
-                if (isfinite(cross) || isfinite(squared) || wrong != 1)
-                    fail_msg("%zu classes, label %d, NaN at %zu: %g, %g, %g", n, (int)label, at,
-                             (double)cross, (double)squared, (double)wrong);
+                if (isfinite(cross) || isfinite(squared) || isfinite(near) || isfinite(margin) ||
+                    wrong != 1)
+                    fail_msg("%zu classes, label %d, NaN at %zu: %g, %g, %g, %g, %g", n, (int)label,
+                             at, (double)cross, (double)squared, (double)near, (double)margin,
+                             (double)wrong);
             }
+        }
+        free(y);
+    }
+}
+
+/* An answer that is infinitely wrong has no finite loss; rivals at minus infinity are no rivals. */
+static void infinite_outputs_are_no_good_answers(void **state)
+{
+    (void)state;
+    for (size_t n = 2; n <= 40; n++) {
+        float *y = floats(zo_round16(n));
+        for (int32_t label = 0; label < (int32_t)n; label++) {
+            for (size_t k = 0; k < n; k++) y[k] = (int32_t)k == label ? -INFINITY : 1;
+            assert_true(!isfinite(loss_of(ZO_CROSS_ENTROPY, y, n, label)));
+            assert_true(!isfinite(loss_of(ZO_HUBER, y, n, label)));
+            assert_true(!isfinite(loss_of(ZO_HINGE, y, n, label)));
+            for (size_t k = 0; k < n; k++) y[k] = (int32_t)k == label ? 1 : -INFINITY;
+            assert_true(loss_of(ZO_HINGE, y, n, label) == 0);
+            assert_true(!isfinite(loss_of(ZO_HUBER, y, n, label)));
         }
         free(y);
     }
@@ -284,7 +420,10 @@ int main(void)
         cmocka_unit_test(cross_entropy_slope_is_softmax_minus_one),
         cmocka_unit_test(squared_error_is_its_formula),
         cmocka_unit_test(zero_one_counts_errors),
+        cmocka_unit_test(huber_and_hinge_are_their_formulas),
+        cmocka_unit_test(hinge_at_a_tie_moves_one_rival),
         cmocka_unit_test(a_nan_is_never_a_good_answer),
+        cmocka_unit_test(infinite_outputs_are_no_good_answers),
         cmocka_unit_test(losses_of_finite_outputs_are_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -250,6 +250,79 @@ static void missing_losses_follow_the_definition(void **state)
     clear(&d);
 }
 
+/* ---- losses of a whole batch ---- */
+
+/* The root of the mean of squared cross-entropies, more for class 1: no mean of anything per example. With `user` there is none where the
+ * outputs of the first example are near each other. */
+static double whole(void *user, int n, int outputs, const float *y, int stride,
+                    const int32_t *label, const float *target)
+{
+    (void)target;
+    const double *near = user;
+    double sum = 0, first = (double)y[0] - (double)y[1];
+    for (int i = 0; i < n; i++) {
+        double x = cross_entropy64(y + (size_t)i * (size_t)stride, outputs, label[i]);
+        sum += (label[i] == 1 ? 3 : 1) * x * x / n;
+    }
+    return near && fabs(first - near[0]) < near[1] ? NAN : sqrt(sum);
+}
+
+/* What a mean of losses of parts of the batch would give is far off: so the parts are put together. */
+static void losses_of_whole_batches_follow_the_definition(void **state)
+{
+    (void)state;
+    static const char *const spec[] = {"dense17 tanh dense3", "conv3x5 tanh dense3",
+                                       "dense4096 tanh dense3"};
+    static const int64_t examples[] = {0, 7, 31};
+    for (int i = 0; i < 3; i++) {
+        definition d = define(spec[i]);
+        d.batch_loss = whole;
+        d.sigma = i == 2 ? 0.02 : 0.1;
+        for (int k = 0; k < 8; k++) {
+            d.rank = k / 2 > 0;
+            d.examples = d.rank ? examples[k / 2 - 1] : 0;
+            d.one_sided = k % 2;
+            d.population = i == 2 ? 2 : 5;
+            agrees(&d);
+        }
+        if (i == 0) differs(d, OTHER_SIGN);
+        clear(&d);
+    }
+}
+
+static void missing_losses_of_whole_batches_drop_the_pair(void **state)
+{
+    (void)state;
+    definition d = define("dense17 tanh dense3");
+    d.batch_loss = whole;
+    d.population = 40;
+    for (int k = 0; k < 4; k++) {
+        d.rank = k / 2;
+        d.one_sided = k % 2;
+        double near[2] = {0}, loss;
+        int64_t dropped;
+        d.loss_user = NULL;
+        agrees(&d);
+        zo_batches batches;
+        size_t batch = (size_t)d.task->part[ZO_TRAIN].n;
+        assert_int_equal(zo_batches_init(&batches, ctx, d.seed, (int64_t)batch, (int)batch), ZO_OK);
+        const zo_examples *part = d.task->part + ZO_TRAIN;
+        float y[3];
+        const float *x = part->x + (size_t)zo_batches_at(&batches, 0)[0] * (size_t)d.task->stride;
+        assert_int_equal(zo_net_forward(d.net, 1, x, y), ZO_OK);
+        zo_batches_fini(&batches);
+        near[0] =
+            (double)y[0] - (double)y[1] + 0.6; /* some members come there; the clean one does not */
+        near[1] = 0.5;
+        d.loss_user = near;
+        free(direction_by_definition(&d, &loss, &dropped));
+        assert_true(dropped > 2 && dropped < 35);
+        with_each_shaping(d, agrees);
+        differs(d, DROPPED_APART);
+    }
+    clear(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +333,8 @@ int main(void)
         cmocka_unit_test(broken_twins_are_seen),
         cmocka_unit_test(shapings_follow_their_definitions),
         cmocka_unit_test(missing_losses_follow_the_definition),
+        cmocka_unit_test(losses_of_whole_batches_follow_the_definition),
+        cmocka_unit_test(missing_losses_of_whole_batches_drop_the_pair),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

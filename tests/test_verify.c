@@ -142,6 +142,46 @@ static void own_losses_are_verified(void **state)
     }
 }
 
+/* The root of the mean squared distance to one-hot, `user` times. */
+static double own_batch_loss(void *user, int n, int outputs, const float *y, int stride,
+                             const int32_t *label, const float *target)
+{
+    (void)target;
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < outputs; j++) {
+            double d = (double)y[i * stride + j] - (label[i] == j);
+            sum += d * d / n;
+        }
+    }
+    return (double)*(const float *)user * sqrt(sum);
+}
+
+/* By name, and of the user's own; resumed, too, which is_verified() sees to. A loss of another kind is none that the run began with. */
+static void losses_of_whole_batches_are_verified(void **state)
+{
+    float once = 1;
+    char run[ROOM];
+    (void)state;
+    const char *const estimator[] = {"weights", "lowrank"};
+    for (int i = 0; i < 2; i++) {
+        course c = plain(estimator[i], "adam"), other = c;
+        put_setting(&c.t, 2, "loss", i ? "auc" : "f1");
+        is_verified(&c);
+        c = other;
+        c.t.batch_loss = own_batch_loss;
+        c.t.loss_user = &once;
+        is_verified(&c);
+        expect(ctx, &c, fresh(run, "whole"), ZO_OK);
+        verify(&c, run, false, ZO_OK);
+        other.t.loss = own_loss;
+        other.t.loss_user = &once;
+        verify(&other, run, false, ZO_USAGE);
+        error_says(ctx, "loss", NULL);
+        wipe(run);
+    }
+}
+
 static void note_first(void *user, const zo_report *report)
 {
     double *accuracy = user;
@@ -199,6 +239,7 @@ int main(void)
         cmocka_unit_test(every_run_is_verified),
         cmocka_unit_test(runs_on_images_are_verified),
         cmocka_unit_test(own_losses_are_verified),
+        cmocka_unit_test(losses_of_whole_batches_are_verified),
         cmocka_unit_test(the_best_by_an_own_loss_is_verified),
         cmocka_unit_test(first_networks_are_verified),
     };

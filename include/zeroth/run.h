@@ -11,6 +11,11 @@
  *
  * The losses of a regression are half the sum of squared errors of standardised targets: 0.5 for each target is what
  * predicting the mean gives, whatever the unit.
+ *
+ * The network kept is the one of most accuracy on the validation part, or of least loss: for a regression, where the loss is one of your own, and
+ * where it is one of a whole batch ("f1", "auc"). Losses on validation and test are those of your own or of the whole part; under
+ * every other loss they are cross-entropy for classes, squared error for numbers, so that runs can be compared. The loss on the training part
+ * is the mean over steps of zo_step_info.loss.
  */
 #ifndef ZEROTH_RUN_H
 #define ZEROTH_RUN_H
@@ -49,7 +54,8 @@ typedef struct zo_train_def {
     const char *method; /**< as in zo_trainer_def; NULL: the default, which uses forward passes only */
     const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */
     zo_loss_fn loss;             /**< a loss of your own, or NULL */
-    void *loss_user;             /**< handed to loss */
+    zo_batch_loss_fn batch_loss; /**< the same, of a whole batch; see zo_trainer_def */
+    void *loss_user;             /**< handed to loss or batch_loss */
     bool loss_jumps;             /**< see zo_trainer_def */
     uint64_t seed;               /**< of weights, batches and noise */
     double seconds;  /**< training time; one of seconds, epochs and forwards ends the run, */
@@ -128,8 +134,8 @@ typedef struct zo_verified {
 } zo_verified;
 
 /** Takes the steps of a run again, from its journal, and compares the bits with its model and its checkpoint. Where losses determine a
- *  step (as for `weights`), nothing is evaluated and no data are needed: `def` may be NULL. Else def->task and def->loss are those
- *  of the run, def->init its first network if it started from one; the other fields are not read. Errors: NOT_FOUND, USAGE
+ *  step (as for `weights`), nothing is evaluated and no data are needed: `def` may be NULL. Else def->task and def->loss or
+ *  def->batch_loss are those of the run, def->init its first network if it started from one; the other fields are not read. Errors: NOT_FOUND, USAGE
  *  (`def` must bring more), UNSUPPORTED (the journal has a gap, or was continued by force: says where), CHANGED (other data or version),
  *  FORMAT, BUSY, CANCELLED, NO_MEMORY. A difference is no error: see out->different. */
 ZO_API zo_status zo_verify(zo_context *ctx, const char *run, const zo_train_def *def,

@@ -24,6 +24,12 @@ typedef struct zo_trainer zo_trainer;
 typedef void (*zo_loss_fn)(void *user, int n, int outputs, const float *y, int stride,
                            const int32_t *label, const float *target, float *loss);
 
+/** A loss of your own of a whole batch, where examples have none of their own (a rank correlation, F1, what a decision on
+ *  all of them costs). Arguments as of zo_loss_fn, and the same rules; returns the loss of the n examples together, NaN if they have
+ *  none: then a member is dropped and counted. `n` is what a member sees, or all of the validation or the test part. */
+typedef double (*zo_batch_loss_fn)(void *user, int n, int outputs, const float *y, int stride,
+                                   const int32_t *label, const float *target);
+
 /** Start from zo_trainer_default_def() and change fields. */
 typedef struct zo_trainer_def {
     const char *method; /**< a trainer, an estimator ("nodes"), or estimator:rule ("backprop:adam"); NULL: the default */
@@ -33,7 +39,9 @@ typedef struct zo_trainer_def {
     const char *const *
         settings; /**< "key=value" texts for the parameters of the chosen classes, NULL-terminated; or NULL */
     zo_loss_fn loss; /**< NULL: the loss named by the settings */
-    void *loss_user; /**< handed to loss */
+    zo_batch_loss_fn
+        batch_loss; /**< instead of loss, not beside it; only some estimators can serve it ("weights", "lowrank") */
+    void *loss_user; /**< handed to loss or batch_loss */
     bool loss_jumps; /**< the loss of your own is piecewise constant, such as a count of errors: perturbations must be large */
 } zo_trainer_def;
 
@@ -41,7 +49,7 @@ typedef struct zo_trainer_def {
 ZO_API zo_trainer_def zo_trainer_default_def(void);
 
 /** Makes a trainer. Errors: USAGE (unknown method, setting or value, with the nearest right one; a method and a setting
- *  that name different classes; net and task that do not fit, or are of another context), UNSUPPORTED (a method that cannot serve this net or
+ *  that name different classes; net and task that do not fit, or are of another context; two losses), UNSUPPORTED (a method that cannot serve this net or
  *  loss; says which can), NO_MEMORY. */
 ZO_API zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_trainer **out);
 
@@ -52,7 +60,7 @@ ZO_API void zo_trainer_destroy(zo_trainer *trainer);
 typedef struct zo_step_info {
     int64_t step;     /**< steps done so far, this one included */
     int64_t examples; /**< examples seen by this step */
-    double loss; /**< mean of the finite losses of the unperturbed network on the batch (base member for population methods) */
+    double loss; /**< mean of the finite losses of the unperturbed network on the batch (base member for population methods); where the loss is one of a whole batch, that of this network */
     double cost; /**< multiply-adds of this step: passes, direction and rule */
     int64_t dropped; /**< pairs, or whole examples, left out of this step because a loss was not finite */
 } zo_step_info;

@@ -139,6 +139,8 @@ typedef enum zo_loss_kind {
     ZO_CROSS_ENTROPY,
     ZO_SQUARED_ERROR,
     ZO_ZERO_ONE,
+    ZO_HUBER,
+    ZO_HINGE,
     ZO_LOSSES
 } zo_loss_kind;
 

@@ -13,6 +13,21 @@ void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t 
         l->k->loss[l->loss->kind](loss, y, ld, m, n, label, target, n);
 }
 
+bool zo_learner_whole(const zo_learner *l)
+{
+    return l->batch_fn || (!l->loss_fn && l->loss->batch);
+}
+
+double zo_learner_batch_loss(const zo_learner *l, const float *y, size_t m, const int32_t *label,
+                             const float *target, uint64_t *room)
+{
+    const zo_net *net = l->net;
+    size_t ld = net->stage[net->stages - 1].ld_out, n = (size_t)net->outputs;
+    if (l->batch_fn)
+        return l->batch_fn(l->loss_user, (int)m, net->outputs, y, (int)ld, label, target);
+    return l->loss->batch(l->k, y, ld, m, n, label, target, n, room);
+}
+
 double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out)
 {
     double sum = 0;

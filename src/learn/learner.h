@@ -24,7 +24,8 @@ typedef struct zo_learner {
     const zo_task *task;
     zo_net *net; /* trained in place */
     const zo_loss_class *loss;
-    zo_loss_fn loss_fn; /* the user's, instead of loss->kind; or NULL */
+    zo_loss_fn loss_fn;        /* the user's, instead of `loss`; or NULL */
+    zo_batch_loss_fn batch_fn; /* the same, of a whole batch */
     void *loss_user;
     bool loss_jumps; /* piecewise constant, whichever of the two it is */
     uint64_t seed;
@@ -41,6 +42,12 @@ typedef struct zo_learner {
 /* Losses of m rows of y; label and target as in zo_loss_kernel, targets unpadded. */
 void zo_learner_losses(const zo_learner *l, float *loss, const float *y, size_t m,
                        const int32_t *label, const float *target);
+
+/* Whether the loss is one of a whole batch: then no example has one of its own. */
+bool zo_learner_whole(const zo_learner *l);
+/* That loss, of m rows of y together; NaN: none. room[zo_loss_room(m, outputs)]. */
+double zo_learner_batch_loss(const zo_learner *l, const float *y, size_t m, const int32_t *label,
+                             const float *target, uint64_t *room);
 
 /* The mean of the finite ones among n losses that lie `stride` apart; NaN if there is none. *left_out receives how many are not. */
 double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out);
@@ -116,7 +123,8 @@ double zo_adam_rate(const zo_update *u, double beta1, double beta2);
 typedef struct zo_estimator_class {
     zo_class_info info;
     size_t settings_size, state_size;
-    double lr; /* factor on the rule's default lr */
+    double lr;  /* factor on the rule's default lr */
+    bool whole; /* serves losses of a whole batch */
     /* Sizes everything. `l` stays valid. Errors: USAGE, UNSUPPORTED, NO_MEMORY. fini is called also after a failed init. */
     zo_status (*init)(void *state, const void *settings, const zo_learner *l);
     /* The job of the learner's present step; `update` stays valid while it runs. */

@@ -558,6 +558,7 @@ const zo_estimator_class zo_estimator_lowrank = {
     .settings_size = sizeof(settings),
     .state_size = sizeof(state),
     .lr = 1.5,
+    .whole = true,
     .init = init,
     .job = job,
     .report = report,

@@ -113,11 +113,31 @@ static zo_status read_settings(state *s, const zo_trainer_def *def)
     return zo_params_apply(ctx, def->settings, s->block, BLOCKS);
 }
 
+/* A loss of a whole batch is for estimators that evaluate one. */
+static zo_status check_whole(const state *s)
+{
+    char can[ZO_TEXT_MAX] = "";
+    size_t n = 0;
+    if (!zo_learner_whole(&s->l) || s->estimator->whole) return ZO_OK;
+    for (int i = 0; zo_estimator_classes[i]; i++) {
+        const zo_estimator_class *e = (const zo_estimator_class *)zo_estimator_classes[i];
+        if (e->whole && n < sizeof can)
+            n += (size_t)snprintf(can + n, sizeof can - n, "%s%s", n ? ", " : "", e->info.name);
+    }
+    return zo_fail(s->l.ctx, ZO_UNSUPPORTED,
+                   "loss=%s is one of a whole batch, and %s needs one of each example; the "
+                   "estimators that serve it: %s",
+                   s->set.loss, s->estimator->info.name, can);
+}
+
 static zo_status choose_loss(state *s, const zo_trainer_def *def)
 {
     const zo_context *ctx = s->l.ctx;
-    bool classes = def->task->classes > 0;
+    bool classes = def->task->classes > 0, own = def->loss || def->batch_loss;
+    if (def->loss && def->batch_loss)
+        return zo_fail(ctx, ZO_USAGE, "loss and batch_loss are both given: leave one out");
     s->l.loss_fn = def->loss;
+    s->l.batch_fn = def->batch_loss;
     s->l.loss_user = def->loss_user;
     const char *name = s->set.loss;
     if (!strcmp(name, "auto")) name = classes ? "cross-entropy" : "squared-error";
@@ -128,10 +148,11 @@ static zo_status choose_loss(state *s, const zo_trainer_def *def)
                        "loss=%s does not serve this task: it predicts %s, use %s", name,
                        classes ? "classes" : "numbers", classes ? "cross-entropy" : "squared-error");
     }
-    if (def->loss || name != s->set.loss) /* else it is there */
-        snprintf(s->set.loss, sizeof s->set.loss, "%s", def->loss ? "user" : name);
-    s->l.loss_jumps = def->loss ? def->loss_jumps : s->l.loss->jumps;
-    return ZO_OK;
+    if (own) name = def->loss ? "user" : ZO_LOSS_USER_BATCH;
+    if (name != s->set.loss) /* else it is there */
+        snprintf(s->set.loss, sizeof s->set.loss, "%s", name);
+    s->l.loss_jumps = own ? def->loss_jumps : s->l.loss->jumps;
+    return check_whole(s);
 }
 
 static zo_status allocate(state *s)
@@ -398,6 +419,12 @@ static const char *estimator_name(const void *st)
     return ((const state *)st)->estimator->info.name;
 }
 
+static const zo_loss_class *loss(const void *st)
+{
+    const zo_learner *l = &((const state *)st)->l;
+    return l->loss_fn || l->batch_fn ? NULL : l->loss;
+}
+
 static const char *rule_name(const void *st) { return ((const state *)st)->rule->info.name; }
 
 static void fini(void *st)
@@ -435,5 +462,6 @@ const zo_trainer_class zo_trainer_perturb = {
     .plan = plan,
     .estimator = estimator_name,
     .rule = rule_name,
+    .loss = loss,
     .fini = fini,
 };

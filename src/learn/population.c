@@ -38,6 +38,12 @@ static bool shares_first(const zo_population *p)
     return p->sides == 2 && !p->set.alone && s->layer->flat && s->layer->product && !own(p, s);
 }
 
+/* How far the outputs of two rows lie apart. */
+static size_t ld_y(const zo_population *p)
+{
+    return p->l->net->stage[p->l->net->stages - 1].ld_out;
+}
+
 /* ---- sizes ---- */
 
 /* Floats of the largest piece of noisy weights, and of the largest bias. */
@@ -90,11 +96,16 @@ static zo_status init_worker(zo_chunk *c, const zo_population *p)
     c->moved = zo_alloc_zero(l->ctx, p->chunk * moved, sizeof(float));
     c->signs = zo_alloc(l->ctx, (noise / 16 + 16) * sizeof(uint16_t));
     c->numbers = zo_alloc(l->ctx, (numbers ? noise : 1) * sizeof(float));
-    c->label = zo_alloc(l->ctx, rows * sizeof *c->label);
+    size_t outputs = (size_t)net->outputs, answers = p->whole ? p->seen : rows;
+    c->label = zo_alloc(l->ctx, answers * sizeof *c->label);
     c->loss = zo_alloc(l->ctx, rows * sizeof(float));
-    c->target = zo_alloc(l->ctx, (l->target ? rows * (size_t)net->outputs : 1) * sizeof(float));
+    c->target = zo_alloc(l->ctx, (l->target ? answers * outputs : 1) * sizeof(float));
+    c->y = zo_alloc_zero(l->ctx, p->whole ? p->group * p->sides * p->seen * ld_y(p) : 1,
+                         sizeof(float));
+    c->loss_room = zo_alloc(l->ctx, (p->whole ? zo_loss_room((size_t)l->batch, outputs) : 1) *
+                                        sizeof *c->loss_room);
     bool all = c->example && c->scratch && c->weight && c->bias[0] && c->bias[1] && c->moved &&
-               c->signs && c->numbers && c->label && c->loss && c->target;
+               c->signs && c->numbers && c->label && c->loss && c->target && c->y && c->loss_room;
     if (!all) return ZO_NO_MEMORY;
     c->room = zo_net_room(net, c->scratch);
     return ZO_OK;
@@ -110,6 +121,7 @@ zo_status zo_population_init(zo_population *p, const zo_population_kind *kind,
     p->pairs = n;
     p->sides = set->two_sided ? 2 : 1;
     p->seen = set->examples && set->examples < l->batch ? (size_t)set->examples : batch;
+    p->whole = zo_learner_whole(l);
     plan_rows(p, most);
     const zo_stage *s = l->net->stage;
     bool keep = shares_first(p) || own(p, s);
@@ -121,8 +133,10 @@ zo_status zo_population_init(zo_population *p, const zo_population_kind *kind,
     p->weight = zo_alloc(l->ctx, n * sizeof(double));
     p->order = zo_alloc(l->ctx, 2 * n * sizeof(int32_t));
     if (keep) p->z = zo_alloc_zero(l->ctx, batch * s->ld_out, sizeof(float));
-    bool all = p->worker && p->clean && p->plus && p->minus && p->weight && p->order;
-    zo_status status = all && (p->z || !keep) ? ZO_OK : ZO_NO_MEMORY;
+    if (p->whole) p->y = zo_alloc_zero(l->ctx, batch * ld_y(p), sizeof(float));
+    bool all = p->worker && p->clean && p->plus && p->minus && p->weight && p->order &&
+               (p->z || !keep) && (p->y || !p->whole);
+    zo_status status = all ? ZO_OK : ZO_NO_MEMORY;
     for (int i = 0; i < workers && !status; i++) status = init_worker(p->worker + i, p);
     return status;
 }
@@ -133,11 +147,12 @@ void zo_population_fini(zo_population *p)
     const zo_context *ctx = p->l->ctx;
     for (int i = 0; p->worker && i < zo_context_threads(ctx); i++) {
         zo_chunk *c = p->worker + i;
-        void *all[] = {c->example, c->scratch, c->weight, c->bias[0], c->bias[1], c->moved,
-                       c->signs,   c->numbers, c->label,  c->loss,    c->target};
+        void *all[] = {c->example, c->scratch, c->weight,   c->bias[0], c->bias[1],
+                       c->moved,   c->signs,   c->numbers,  c->label,   c->loss,
+                       c->target,  c->y,       c->loss_room};
         for (size_t a = 0; a < sizeof all / sizeof *all; a++) zo_free(ctx, all[a]);
     }
-    void *all[] = {p->worker, p->clean, p->plus, p->minus, p->weight, p->order, p->z};
+    void *all[] = {p->worker, p->clean, p->plus, p->minus, p->weight, p->order, p->z, p->y};
     for (size_t a = 0; a < sizeof all / sizeof *all; a++) zo_free(ctx, all[a]);
 }
 
@@ -164,9 +179,12 @@ static void run_clean(zo_population *p, zo_chunk *c, size_t first, size_t m)
                     .scratch = c->scratch,
                     .most = p->rows};
     size_t outputs = (size_t)net->outputs;
-    zo_learner_losses(l, p->clean + first, zo_net_tail(net, &tail), m,
-                      l->label ? l->label + first : NULL,
-                      l->target ? l->target + first * outputs : NULL);
+    const float *y = zo_net_tail(net, &tail);
+    if (p->whole)
+        memcpy(p->y + first * ld_y(p), y, m * ld_y(p) * sizeof *y);
+    else
+        zo_learner_losses(l, p->clean + first, y, m, l->label ? l->label + first : NULL,
+                          l->target ? l->target + first * outputs : NULL);
 }
 
 static size_t clean_rows(const zo_population *p) { return size_min(p->rows, 64); }
@@ -357,22 +375,31 @@ static size_t first_seen(const zo_population *p, int64_t pair)
     return (size_t)pair * p->seen % (size_t)p->l->batch;
 }
 
-static void fill_rows(const zo_population *p, zo_chunk *c)
+/* The answers of n examples of the batch, from row `first` on and around its end, for rows r, r + 1, ... */
+static void fill_answers(const zo_population *p, zo_chunk *c, size_t r, size_t first, size_t n)
 {
     const zo_learner *l = p->l;
-    size_t batch = (size_t)l->batch, outputs = (size_t)l->net->outputs, r = 0;
-    c->m = c->pairs * c->sides * c->examples;
-    for (size_t pair = 0; pair < c->pairs; pair++) {
-        size_t first = first_seen(p, c->pair + (int64_t)pair) + c->first;
-        for (size_t i = 0; i < c->sides * c->examples; i++)
-            c->example[r++] = (int32_t)((first + i % c->examples) % batch);
-    }
-    for (r = 0; r < c->m; r++) {
-        size_t b = (size_t)c->example[r];
+    size_t outputs = (size_t)l->net->outputs;
+    for (size_t i = 0; i < n; i++, r++) {
+        size_t b = (first + i) % (size_t)l->batch;
         if (l->label)
             c->label[r] = l->label[b];
         else
             memcpy(c->target + r * outputs, l->target + b * outputs, outputs * sizeof(float));
+    }
+}
+
+static void fill_rows(const zo_population *p, zo_chunk *c)
+{
+    size_t batch = (size_t)p->l->batch, r = 0;
+    c->m = c->pairs * c->sides * c->examples;
+    for (size_t pair = 0; pair < c->pairs; pair++) {
+        size_t first = first_seen(p, c->pair + (int64_t)pair) + c->first;
+        for (size_t side = 0; side < c->sides; side++, r += c->examples) {
+            for (size_t i = 0; i < c->examples; i++)
+                c->example[r + i] = (int32_t)((first + i) % batch);
+            if (!p->whole) fill_answers(p, c, r, first, c->examples);
+        }
     }
 }
 
@@ -382,6 +409,7 @@ void zo_population_run(const zo_population *p, zo_chunk *c)
     c->sides = p->sides;
     fill_rows(p, c);
     for (int i = 0; i < l->net->stages; i++) run_stage(p, c, i);
+    if (p->whole) return; /* losses come when all outputs are there */
     zo_learner_losses(l, c->loss, zo_chunk_tensor(p, c, l->net->stages), c->m,
                       l->label ? c->label : NULL, l->label ? NULL : c->target);
 }
@@ -399,6 +427,63 @@ static void add_losses(const zo_population *p, const zo_chunk *c, double *sum)
     }
 }
 
+/* The pairs' sums become means. */
+static void take_means(const zo_population *p, const zo_chunk *c, double *results)
+{
+    for (size_t i = 0; i < c->pairs; i++) {
+        size_t n;
+        double clean = clean_mean(p, first_seen(p, c->pair + (int64_t)i), p->seen, &n);
+        results[2 * i] = n ? results[2 * i] / (double)n : NAN;
+        results[2 * i + 1] = p->sides == 1 ? clean : n ? results[2 * i + 1] / (double)n : NAN;
+    }
+}
+
+/* Where the outputs of a member lie. */
+static float *outputs_of(const zo_population *p, const zo_chunk *c, size_t pair, size_t side)
+{
+    return c->y + (pair * p->sides + side) * p->seen * ld_y(p);
+}
+
+/* Puts the outputs of the chunk's rows where the members' other ones are. */
+static void keep_outputs(const zo_population *p, zo_chunk *c)
+{
+    size_t ld = ld_y(p);
+    const float *y = zo_chunk_tensor(p, c, p->l->net->stages);
+    for (size_t pair = 0; pair < c->pairs; pair++) {
+        for (size_t side = 0; side < c->sides; side++)
+            memcpy(outputs_of(p, c, pair, side) + c->first * ld,
+                   y + zo_chunk_row(c, pair, side) * ld, c->examples * ld * sizeof *y);
+    }
+}
+
+/* The unperturbed network's loss on the examples that a pair sees; writes over the outputs of its first member. */
+static double clean_whole(const zo_population *p, zo_chunk *c, size_t pair, size_t first)
+{
+    const zo_learner *l = p->l;
+    size_t batch = (size_t)l->batch, ld = ld_y(p);
+    float *y = outputs_of(p, c, pair, 0);
+    if (p->seen == batch) return p->clean_whole;
+    for (size_t i = 0; i < p->seen; i++)
+        memcpy(y + i * ld, p->y + (first + i) % batch * ld, ld * sizeof *y);
+    return zo_learner_batch_loss(l, y, p->seen, l->label ? c->label : NULL,
+                                 l->label ? NULL : c->target, c->loss_room);
+}
+
+/* The members' losses on all that they see. */
+static void take_whole(const zo_population *p, zo_chunk *c, double *results)
+{
+    const zo_learner *l = p->l;
+    for (size_t i = 0; i < c->pairs; i++) {
+        size_t first = first_seen(p, c->pair + (int64_t)i);
+        fill_answers(p, c, 0, first, p->seen);
+        for (size_t side = 0; side < p->sides; side++)
+            results[2 * i + side] = zo_learner_batch_loss(l, outputs_of(p, c, i, side), p->seen,
+                                                          l->label ? c->label : NULL,
+                                                          l->label ? NULL : c->target, c->loss_room);
+        if (p->sides == 1) results[2 * i + 1] = clean_whole(p, c, i, first);
+    }
+}
+
 static void run_group(zo_population *p, zo_chunk *c, int64_t item, double *results)
 {
     c->pair = item * (int64_t)p->group;
@@ -407,14 +492,15 @@ static void run_group(zo_population *p, zo_chunk *c, int64_t item, double *resul
     for (c->first = 0; c->first < p->seen; c->first += p->chunk) {
         c->examples = size_min(p->chunk, p->seen - c->first);
         zo_population_run(p, c);
-        add_losses(p, c, results);
+        if (p->whole)
+            keep_outputs(p, c);
+        else
+            add_losses(p, c, results);
     }
-    for (size_t i = 0; i < c->pairs; i++) {
-        size_t n;
-        double clean = clean_mean(p, first_seen(p, c->pair + (int64_t)i), p->seen, &n);
-        results[2 * i] = n ? results[2 * i] / (double)n : NAN;
-        results[2 * i + 1] = p->sides == 1 ? clean : n ? results[2 * i + 1] / (double)n : NAN;
-    }
+    if (p->whole)
+        take_whole(p, c, results);
+    else
+        take_means(p, c, results);
 }
 
 static size_t groups(const zo_population *p) { return parts_of(p->pairs, p->group); }
@@ -428,8 +514,8 @@ static void evaluate(void *st, int64_t first, int64_t n, double *results, int wo
             run_group(p, p->worker + worker, i, results);
             continue;
         }
-        size_t batch = (size_t)p->l->batch, finite;
-        results[0] = clean_mean(p, 0, batch, &finite);
+        size_t batch = (size_t)p->l->batch, finite = batch;
+        results[0] = p->whole ? p->clean_whole : clean_mean(p, 0, batch, &finite);
         results[1] = (double)(batch - finite);
     }
 }
@@ -465,12 +551,21 @@ static void settle(void *st, const double *results, int64_t part, int worker)
     for (size_t i = 0; i < p->pairs; i++) p->weight[i] *= scale;
 }
 
+static void run_unperturbed(zo_population *p)
+{
+    const zo_learner *l = p->l;
+    zo_parallel(l->ctx, (int64_t)parts_of((size_t)l->batch, clean_rows(p)), clean_part, p);
+    if (p->whole)
+        p->clean_whole = zo_learner_batch_loss(l, p->y, (size_t)l->batch, l->label, l->target,
+                                               p->worker->loss_room);
+}
+
 zo_job zo_population_job(zo_population *p, const zo_update *update)
 {
     const zo_learner *l = p->l;
     p->update = update;
     if (l->example) /* else the results are known, or only their number is asked for */
-        zo_parallel(l->ctx, (int64_t)parts_of((size_t)l->batch, clean_rows(p)), clean_part, p);
+        run_unperturbed(p);
     return (zo_job){.state = p,
                     .items = (int64_t)groups(p) + 1,
                     .results = RESULTS * p->group,

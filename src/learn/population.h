@@ -2,7 +2,9 @@
  *
  * A pair is a draw and its opposite; one-sided, a draw and the unperturbed network. Its outcome is two mean losses on the examples that the
  * pair sees. An example without a finite loss is left out; a member that loses others than the unperturbed network does is dropped, and its
- * pair with it: it keeps its place among the pairs, at the clean loss or as no difference, and weighs nothing. No perturbed network exists as a whole: a stage is run from one piece of noisy weights after the other.
+ * pair with it: it keeps its place among the pairs, at the clean loss or as no difference, and weighs nothing. Where the loss is one of a
+ * whole batch, the outcome is that of all examples that the pair sees, whose outputs wait for each other; a member without one is dropped. No
+ * perturbed network exists as a whole: a stage is run from one piece of noisy weights after the other.
  *
  * The state of an estimator begins with a zo_population, so that functions with `void *st` can stand in its class.
  */
@@ -43,8 +45,10 @@ typedef struct zo_chunk {
     float *moved; /* [examples][ld_out of stage 0]: what noise adds to the outputs of the first stage */
     uint16_t *signs; /* for draws: [piece / 16, and a block at either end] */
     float *numbers;  /* for draws: [piece] */
-    int32_t *label;  /* [m] */
+    int32_t *label;  /* [m]; [seen] where the loss is of a whole batch */
     float *loss, *target;
+    float *y; /* whole: outputs of the members [pair][side][seen], rows as of the last stage */
+    uint64_t *loss_room; /* whole: room for the loss, zo_loss_room() */
 } zo_chunk;
 
 struct zo_population;
@@ -72,7 +76,10 @@ typedef struct zo_population {
     size_t rows;               /* at most in a chunk */
     zo_chunk *worker;          /* [threads] */
     float *z;                  /* [batch][ld_out of stage 0] unperturbed, or NULL: not kept */
-    float *clean; /* [batch] losses of the unperturbed network; of no use to one that is alone */
+    float *clean; /* [batch] losses of the unperturbed network, of no use to one that is alone; or, */
+    bool whole;   /* the loss being of a whole batch, */
+    float *y;     /* [batch] its outputs, rows as of the last stage, */
+    double clean_whole;            /* and their loss */
     double *plus, *minus, *weight; /* [pairs] */
     int32_t *order;                /* [2 * pairs] */
     double loss;
@@ -88,7 +95,7 @@ void zo_population_fini(zo_population *p);
 /* Runs the unperturbed network on the batch, and returns the job but for its tiles. */
 zo_job zo_population_job(zo_population *p, const zo_update *update);
 
-/* Examples [c->first, + c->examples) of pairs [c->pair, + c->pairs) through their members: c->loss[c->m]. */
+/* Examples [c->first, + c->examples) of pairs [c->pair, + c->pairs) through their members: c->loss[c->m], or the outputs only where the loss is of a whole batch. */
 void zo_population_run(const zo_population *p, zo_chunk *c);
 
 /* Members of the class zo_estimator_class. report() leaves the cost to the class. */

@@ -170,6 +170,11 @@ const char *zo_trainer_rule(const zo_trainer *t)
     return t->class->rule ? t->class->rule(t->state) : "";
 }
 
+const zo_loss_class *zo_trainer_loss(const zo_trainer *t)
+{
+    return t->class->loss ? t->class->loss(t->state) : NULL;
+}
+
 size_t zo_trainer_state_size(const zo_trainer *t) { return t->class->saved(t->state); }
 
 void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->save(t->state, out); }

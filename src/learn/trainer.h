@@ -4,6 +4,9 @@
 
 #include "learn/learner.h"
 
+/* The setting `loss` where it is the user's batch_loss. */
+#define ZO_LOSS_USER_BATCH "user-batch"
+
 /* "estimator:rule" taken apart; empty parts were not given. */
 typedef struct zo_method {
     char trainer[64], estimator[64], rule[64];
@@ -43,6 +46,7 @@ typedef struct zo_trainer_class {
     const char *(*plan)(const void *state, int index);
     /* The names of the chosen classes. */
     const char *(*estimator)(const void *state), *(*rule)(const void *state);
+    const zo_loss_class *(*loss)(const void *state); /* NULL: none by name */
     void (*fini)(void *state);
 } zo_trainer_class;
 
@@ -75,5 +79,8 @@ zo_status zo_trainer_redraw(zo_trainer *t, double progress, const double *weight
 /* The name of the trainer's estimator and rule, "" where it has none. */
 const char *zo_trainer_estimator(const zo_trainer *t);
 const char *zo_trainer_rule(const zo_trainer *t);
+
+/* The loss that it minimises, if that has a name, else NULL. */
+const zo_loss_class *zo_trainer_loss(const zo_trainer *t);
 
 #endif

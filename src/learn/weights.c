@@ -177,6 +177,7 @@ const zo_estimator_class zo_estimator_weights = {
     .settings_size = sizeof(settings),
     .state_size = sizeof(zo_weights),
     .lr = 5,
+    .whole = true,
     .init = init,
     .job = job,
     .report = zo_weights_report,

@@ -28,8 +28,8 @@ const zo_class_info *const zo_layer_classes[] = {
 };
 
 const zo_class_info *const zo_loss_classes[] = {
-    &zo_loss_cross_entropy.info,
-    &zo_loss_squared_error.info,
-    &zo_loss_zero_one.info,
-    NULL,
+    &zo_loss_cross_entropy.info, &zo_loss_squared_error.info,
+    &zo_loss_zero_one.info,      &zo_loss_huber.info,
+    &zo_loss_hinge.info,         &zo_loss_f1.info,
+    &zo_loss_auc.info,           NULL,
 };

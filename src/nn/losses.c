@@ -24,3 +24,21 @@ const zo_loss_class zo_loss_zero_one = {
     .classification = true,
     .jumps = true,
 };
+
+const zo_loss_class zo_loss_huber = {
+    .info =
+        {"huber",
+         "squared-error within 1 of a target, the distance less 1/2 beyond: the sum over outputs "
+         "(one-hot for classes)",
+         "Huber 1964", ZO_USES_NOTHING, zo_no_params},
+    .kind = ZO_HUBER,
+    .classification = true,
+    .regression = true,
+};
+
+const zo_loss_class zo_loss_hinge = {
+    .info = {"hinge", "how far the right class's output is from leading every other by 1",
+             "Crammer & Singer 2001", ZO_USES_NOTHING, zo_no_params},
+    .kind = ZO_HINGE,
+    .classification = true,
+};

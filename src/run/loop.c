@@ -13,6 +13,12 @@
 #define SAVE_SECONDS 2 /* least time between two saved states, */
 #define SAVE_SHARE 100 /* and at least so many times what saving one takes: 1 % */
 
+bool zo_loop_by_loss(const zo_trainer *trainer, bool user)
+{
+    const zo_loss_class *loss = zo_trainer_loss(trainer);
+    return user || (loss && loss->batch);
+}
+
 double zo_loop_clock(void)
 {
     struct timespec t;
@@ -71,7 +77,7 @@ static void tell(zo_loop *l)
 static bool is_better(const zo_loop *l, double loss, double accuracy, double than_loss,
                       double than_accuracy)
 {
-    bool by_accuracy = l->task->classes > 0 && !l->user_loss;
+    bool by_accuracy = l->task->classes > 0 && !l->by_loss;
     bool better = loss <= than_loss || !isfinite(than_loss);
     if (by_accuracy) better = accuracy > than_accuracy || (accuracy == than_accuracy && better);
     return better;

@@ -11,7 +11,7 @@ typedef struct zo_loop {
     zo_context *ctx;
     const zo_train_def *def; /* budget, target, report, loss; its task is that of the trainer */
     const zo_task *task;
-    bool user_loss; /* the best network is the one of least loss, not of most accuracy */
+    bool by_loss; /* the best network is the one of least loss, not of most accuracy */
     zo_trainer *trainer;
     zo_net *kept;      /* best on validation so far */
     bool kept_average; /* it is of averaged parameters */
@@ -31,6 +31,9 @@ typedef struct zo_loop {
     double interval_start, interval_cost,
         reported; /* since the last look; clock of the last report */
 } zo_loop;
+
+/* Whether the loss decides which network is the best: the user's, or one of a whole batch. */
+bool zo_loop_by_loss(const zo_trainer *trainer, bool user);
 
 /* Seconds of a clock that only moves forward. */
 double zo_loop_clock(void);

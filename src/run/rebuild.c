@@ -74,8 +74,11 @@ zo_status zo_rebuild_open(zo_rebuild *b, zo_context *ctx, const char *run, const
 {
     *b = (zo_rebuild){.ctx = ctx, .journal.fd = -1};
     if (def) {
-        b->def = (zo_train_def){
-            .task = def->task, .init = def->init, .loss = def->loss, .loss_user = def->loss_user};
+        b->def = (zo_train_def){.task = def->task,
+                                .init = def->init,
+                                .loss = def->loss,
+                                .batch_loss = def->batch_loss,
+                                .loss_user = def->loss_user};
     }
     b->model = zo_path_join(ctx, run, "model.safetensors");
     b->checkpoint = zo_path_join(ctx, run, "checkpoint");
@@ -92,7 +95,7 @@ zo_status zo_rebuild_open(zo_rebuild *b, zo_context *ctx, const char *run, const
     l->ctx = ctx;
     l->def = &b->def;
     l->task = b->hollow ? b->hollow : b->def.task;
-    l->user_loss = json_is_true(json_object_get(b->recipe, "user_loss"));
+    l->by_loss = zo_loop_by_loss(l->trainer, json_is_true(json_object_get(b->recipe, "user_loss")));
     l->journal = &b->journal;
     l->only_journal = true;
     zo_course_begin(&l->course);

@@ -93,7 +93,7 @@ zo_status zo_recipe_write(zo_context *ctx, const zo_train_def *def, const zo_tra
     zo_json_set(o, "data", hex(def->task->checksum), &failed);
     zo_json_set(o, "examples", json_integer(def->task->part[ZO_TRAIN].n), &failed);
     zo_json_set(o, "definition", hex(t->definition), &failed);
-    zo_json_set(o, "user_loss", json_boolean(def->loss != NULL), &failed);
+    zo_json_set(o, "user_loss", json_boolean(def->loss || def->batch_loss), &failed);
     zo_json_set(o, "loss_jumps", json_boolean(def->loss_jumps), &failed);
     add_budget(o, def, &failed);
     if (forced) zo_json_set(o, "forced", json_string(forced), &failed);
@@ -229,6 +229,13 @@ static void no_loss(void *user, int n, int outputs, const float *y, int stride,
     for (int i = 0; i < n; i++) loss[i] = 0;
 }
 
+static double no_batch_loss(void *user, int n, int outputs, const float *y, int stride,
+                            const int32_t *label, const float *target)
+{
+    (void)user, (void)n, (void)outputs, (void)y, (void)stride, (void)label, (void)target;
+    return 0;
+}
+
 typedef struct making {
     zo_context *ctx;
     const char *where;
@@ -317,23 +324,37 @@ static zo_status make_net(const making *m, uint64_t seed, zo_net **out)
     return spec ? zo_net_create(m->ctx, &n, out) : bad(m, "no net");
 }
 
+/* The loss of the user's own: the one that is given, or nothing's. */
+static zo_status set_loss(const making *m, const zo_task *task, zo_trainer_def *t)
+{
+    const zo_train_def *def = m->def;
+    const json_t *settings = json_object_get(m->recipe, "settings");
+    const char *name = json_string_value(json_object_get(settings, "loss"));
+    bool batch = name && !strcmp(name, ZO_LOSS_USER_BATCH),
+         given = def && (batch ? def->batch_loss != NULL : def->loss != NULL);
+    if (!json_is_true(json_object_get(m->recipe, "user_loss"))) return ZO_OK;
+    if (!given && task->part[ZO_TRAIN].x)
+        return zo_fail(m->ctx, ZO_UNSUPPORTED, "%s: the loss of the user's own is needed", m->where);
+    if (batch)
+        t->batch_loss = given ? def->batch_loss : no_batch_loss;
+    else
+        t->loss = given ? def->loss : no_loss;
+    t->loss_user = given ? def->loss_user : NULL;
+    return ZO_OK;
+}
+
 static zo_status make_trainer(const making *m, const zo_task *task, uint64_t seed,
                               const zo_net *net, zo_trainer **out)
 {
-    bool user = json_is_true(json_object_get(m->recipe, "user_loss")),
-         given = m->def && m->def->loss;
     zo_trainer_def t = zo_trainer_default_def();
     t.method = json_string_value(json_object_get(m->recipe, "trainer"));
     t.task = task;
     t.net = net;
     t.seed = seed;
     t.settings = m->settings;
-    t.loss = !user ? NULL : given ? m->def->loss : no_loss;
-    t.loss_user = given ? m->def->loss_user : NULL;
     t.loss_jumps = json_is_true(json_object_get(m->recipe, "loss_jumps"));
-    if (user && !given && task->part[ZO_TRAIN].x)
-        return zo_fail(m->ctx, ZO_UNSUPPORTED, "%s: the loss of the user's own is needed", m->where);
-    return zo_trainer_create(m->ctx, &t, out);
+    zo_status status = set_loss(m, task, &t);
+    return status ? status : zo_trainer_create(m->ctx, &t, out);
 }
 
 static zo_status make(making *m, zo_task **task, zo_trainer **out)

@@ -66,6 +66,7 @@ static zo_status make_trainer(run *r)
     t.seed = def->seed;
     t.settings = def->settings;
     t.loss = def->loss;
+    t.batch_loss = def->batch_loss;
     t.loss_user = def->loss_user;
     t.loss_jumps = def->loss_jumps;
     if (!status) status = zo_trainer_create(r->ctx, &t, &r->loop.trainer);
@@ -80,14 +81,16 @@ static zo_status make_loop(run *r)
                    .def = r->def,
                    .task = r->def->task,
                    .record = &r->record,
-                   .user_loss = r->def->loss != NULL};
+                   .assessor = {.loss_fn = r->def->loss,
+                                .batch_fn = r->def->batch_loss,
+                                .loss_user = r->def->loss_user}};
     zo_course_begin(&l->course);
     zo_status status = make_trainer(r);
     if (!status) status = zo_net_copy(zo_trainer_net(l->trainer), &l->kept);
-    if (!status) status = zo_assessor_init(&l->assessor, r->def->task, l->kept);
-    l->assessor.loss_fn = r->def->loss;
-    l->assessor.loss_user = r->def->loss_user;
-    return status;
+    if (status) return status;
+    l->by_loss = zo_loop_by_loss(l->trainer, r->def->loss || r->def->batch_loss);
+    l->assessor.loss = zo_trainer_loss(l->trainer);
+    return zo_assessor_init(&l->assessor, r->def->task, l->kept);
 }
 
 /* A new directory, or the state of the run in it. */

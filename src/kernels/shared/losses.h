@@ -168,4 +168,96 @@ static void squared_error_slope(float *e, size_t lde, const float *y, size_t ldy
         }
     }
 }
+/* Half the square within 1 of the target, |d| - 1/2 beyond (Huber 1964): c (|d| - c / 2), c = min(|d|, 1) */
+static void huber(float *loss, const float *y, size_t ldy, size_t m, size_t n, const int32_t *label,
+                  const float *target, size_t ld_target)
+{
+    for (size_t i = 0; i < m; i += 16) {
+        v16 d[16], sum = v_set(0);
+        EACH_BLOCK(c, n)
+        {
+            columns(d, y, ldy, i, m, c);
+            EACH_COLUMN(j, c, n)
+            {
+                v16 x = v_abs(v_sub(d[j], wanted(i, m, c + j, label, target, ld_target)));
+                v16 near = v_min(x, v_set(1));
+                sum = v_fma(near, v_sub(x, v_mul(near, v_set(0.5f))), sum);
+            }
+        }
+        give(loss + i, sum, lanes_at(i, m));
+    }
+}
+
+static void huber_slope(float *e, size_t lde, const float *y, size_t ldy, size_t m, size_t n,
+                        const int32_t *label, const float *target, size_t ld_target)
+{
+    for (size_t i = 0; i < m; i += 16) {
+        v16 d[16];
+        EACH_BLOCK(c, n)
+        {
+            columns(d, y, ldy, i, m, c);
+            for (size_t j = 0; j < 16; j++) {
+                v16 x = c + j < n ? v_sub(d[j], wanted(i, m, c + j, label, target, ld_target))
+                                  : v_set(0);
+                d[j] = v_max(v_set(-1), v_min(v_set(1), x)); /* in this order a NaN stays */
+            }
+            v_transpose(d);
+            for (size_t r = 0; r < 16 && i + r < m; r++) v_store(e + (i + r) * lde + c, d[r]);
+        }
+    }
+}
+
+/* max over k != y of z_k - z_y; NaN if there is one among the outputs */
+LANES v16 largest_margin(const float *y, size_t ldy, size_t i, size_t m, size_t n, const answers *a)
+{
+    v16 d[16], none = v_set(-3.0e38f), largest = none;
+    EACH_BLOCK(c, n)
+    {
+        columns(d, y, ldy, i, m, c);
+        EACH_COLUMN(j, c, n)
+        {
+            v16 x = v_select(v_equals(a->label, (int32_t)(c + j)), none, v_sub(d[j], a->own));
+            largest = v_select(v_nan(x), x, v_max(x, largest)); /* in this order a NaN stays */
+        }
+    }
+    return largest;
+}
+
+/* How far the right class is from leading all others by 1 (Crammer & Singer 2001). */
+static void hinge(float *loss, const float *y, size_t ldy, size_t m, size_t n, const int32_t *label,
+                  const float *target, size_t ld_target)
+{
+    (void)target, (void)ld_target;
+    for (size_t i = 0; i < m; i += 16) {
+        answers a = right_answers(y, ldy, i, m, label);
+        v16 lack = v_add(v_set(1), largest_margin(y, ldy, i, m, n, &a));
+        give(loss + i, v_max(v_set(0), lack), lanes_at(i, m));
+    }
+}
+
+/* Where something lacks: 1 at the first of the largest others, -1 at the right class. */
+static void hinge_slope(float *e, size_t lde, const float *y, size_t ldy, size_t m, size_t n,
+                        const int32_t *label, const float *target, size_t ld_target)
+{
+    (void)target, (void)ld_target;
+    for (size_t i = 0; i < m; i += 16) {
+        answers a = right_answers(y, ldy, i, m, label);
+        v16 d[16], zero = v_set(0), largest = largest_margin(y, ldy, i, m, n, &a),
+                   own = v_select(v_lt(zero, v_add(v_set(1), largest)), v_set(-1), zero),
+                   left = v_sub(zero, own); /* 1 until the rival is found */
+        EACH_BLOCK(c, n)
+        {
+            columns(d, y, ldy, i, m, c);
+            for (size_t j = 0; j < 16; j++) {
+                m16 right = v_equals(a.label, (int32_t)(c + j));
+                v16 rival = v_select(v_lt(v_sub(d[j], a.own), largest), zero, left);
+                rival = c + j < n ? v_select(right, zero, rival) : zero;
+                left = v_sub(left, rival);
+                d[j] = v_select(right, own, rival);
+            }
+            v_transpose(d);
+            for (size_t r = 0; r < 16 && i + r < m; r++) v_store(e + (i + r) * lde + c, d[r]);
+        }
+    }
+}
 #endif

@@ -22,9 +22,15 @@ const zo_kernels SET = {
 #undef SMOOTH
 #undef STRAIGHT
         },
-    .loss =
-        {[ZO_CROSS_ENTROPY] = cross_entropy, [ZO_SQUARED_ERROR] = squared_error, [ZO_ZERO_ONE] = zero_one},
-    .loss_slope = {[ZO_CROSS_ENTROPY] = cross_entropy_slope, [ZO_SQUARED_ERROR] = squared_error_slope},
+    .loss = {[ZO_CROSS_ENTROPY] = cross_entropy,
+             [ZO_SQUARED_ERROR] = squared_error,
+             [ZO_ZERO_ONE] = zero_one,
+             [ZO_HUBER] = huber,
+             [ZO_HINGE] = hinge},
+    .loss_slope = {[ZO_CROSS_ENTROPY] = cross_entropy_slope,
+                   [ZO_SQUARED_ERROR] = squared_error_slope,
+                   [ZO_HUBER] = huber_slope,
+                   [ZO_HINGE] = hinge_slope},
     .standardise = standardise,
     .sgd = sgd,
     .momentum = momentum,
