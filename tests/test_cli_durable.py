@@ -299,7 +299,7 @@ class Export(Durable):
         file, model = self.folder / "run/model.seeds", self.folder / "run/model.safetensors"
         self.assertEqual((got["file"], got["format"], got["from"]), ("run/model.seeds", "seeds", "run"))
         self.assertEqual((got["bytes"], got["model_bytes"]), (file.stat().st_size, model.stat().st_size))
-        self.assertEqual(got["method"], "weights:adam")
+        self.assertEqual(got["method"], "weights:adamw")
         self.assertGreater(got["steps"], 0)
         moved = self.folder / "moved.seeds"
         moved.write_bytes(file.read_bytes())
@@ -309,7 +309,7 @@ class Export(Durable):
         self.assertEqual(json.loads(plain)["probabilities"], json.loads(seeds)["probabilities"])
 
         shown = json.loads(self.good("show", "moved.seeds", "--json").stdout)
-        self.assertEqual((shown["steps"], shown["bytes"], shown["method"]), (got["steps"], got["bytes"], "weights:adam"))
+        self.assertEqual((shown["steps"], shown["bytes"], shown["method"]), (got["steps"], got["bytes"], "weights:adamw"))
         self.assertAlmostEqual(shown["times_smaller"], model_size(self.folder / "elsewhere") / moved.stat().st_size, places=6)
         self.assertEqual(shown["net"], "dense64 relu dense64 relu dense3")
         times = model_size(self.folder / "elsewhere") / moved.stat().st_size

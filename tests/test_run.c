@@ -37,7 +37,7 @@ static void forwards_are_honoured_within_a_step(void **state)
     (void)state;
     zo_task *task = named_task(ctx, "xor", 1, NULL);
     zo_train_def def = small_run(task, NULL, NULL);
-    def.method = "backprop"; /* every step costs the same */
+    def.method = "backprop:adam"; /* every step costs the same */
     def.epochs = 3;
     zo_train_result all = run(&def, ZO_OK);
     double each = all.forwards / (double)all.steps;

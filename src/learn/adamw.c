@@ -20,7 +20,7 @@ static const zo_param params[] = {
     ZO_PARAM_REAL_ROW(settings, beta1, 0.9, 0, 0.9999, "memory of the mean"),
     ZO_PARAM_REAL_ROW(settings, beta2, 0.999, 0, 0.999999, "memory of the mean square"),
     ZO_PARAM_REAL_ROW(settings, epsilon, 1e-8, 1e-12, 1, "added to the root mean square"),
-    ZO_PARAM_REAL_ROW(settings, decay, 0.01, 0, 1e3,
+    ZO_PARAM_REAL_ROW(settings, decay, 0.15, 0, 1e3,
                       "each step takes this, times the step size, off all parameters"),
     ZO_PARAM_END,
 };

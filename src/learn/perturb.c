@@ -35,7 +35,8 @@ typedef struct state {
 static const zo_param params[] = {
     ZO_PARAM_TEXT_ROW(settings, estimator, "nodes",
                       "how losses become a direction ('zeroth list estimators')"),
-    ZO_PARAM_TEXT_ROW(settings, rule, "adam", "how a direction becomes a step ('zeroth list rules')"),
+    ZO_PARAM_TEXT_ROW(settings, rule, "adamw",
+                      "how a direction becomes a step ('zeroth list rules')"),
     ZO_PARAM_TEXT_ROW(settings, schedule, "linear",
                       "the step size over the run ('zeroth list schedules')"),
     ZO_PARAM_TEXT_ROW(
