@@ -36,33 +36,35 @@ void zo_entry_fini(zo_entry *e)
 
 /* ---- the largest of each window ---- */
 
-/* A pixel of a window: best[n] and where it is, and the largest of what is not the best. The first of equals; a NaN wins, as in the pooling. */
-static void add_pixel(const float *restrict now, int32_t at, size_t n, float *restrict best,
+/* Sixteen channels of a pixel of a window: the best and where it is, and the largest of what is not the best. The first of equals; a NaN
+ * wins, as in the pooling. */
+static void add_pixel(const float *restrict now, int32_t at, float *restrict best,
                       float *restrict others, int32_t *restrict which)
 {
-    for (size_t j = 0; j < n; j++) {
-        bool more = now[j] > best[j] || now[j] != now[j];
+    for (int j = 0; j < 16; j++) {
+        int more = (now[j] > best[j]) | (now[j] != now[j]);
         float less = more ? best[j] : now[j];
-        others[j] = less > others[j] || less != less ? less : others[j];
+        others[j] = less > others[j] ? less : others[j];
         best[j] = more ? now[j] : best[j];
-        which[j] = more ? at + (int32_t)j : which[j];
+        which[j] = more ? at : which[j];
     }
 }
 
-/* The same for a whole window. */
+/* The same of whole windows; which: the pixel. */
 static void add_window(const float *h, const zo_shape *shape, zo_patch w, float *best,
                        float *others, int32_t *which)
 {
-    size_t n = (size_t)shape->channels, width = (size_t)shape->width;
-    size_t first = (size_t)w.y * width + (size_t)w.x;
-    for (size_t j = 0; j < n; j++) {
+    size_t pitch = shape->pitch, width = (size_t)shape->width,
+           first = (size_t)w.y * width + (size_t)w.x;
+    for (size_t j = 0; j < pitch; j++) {
         best[j] = others[j] = -INFINITY;
-        which[j] = (int32_t)(first * n + j);
+        which[j] = (int32_t)first;
     }
     for (size_t y = 0; y < (size_t)w.height; y++) {
         for (size_t x = 0; x < (size_t)w.width; x++) {
             size_t pixel = first + y * width + x;
-            add_pixel(h + pixel * shape->pitch, (int32_t)(pixel * n), n, best, others, which);
+            for (size_t j = 0; j < pitch; j += 16)
+                add_pixel(h + pixel * pitch + j, (int32_t)pixel, best + j, others + j, which + j);
         }
     }
 }
@@ -80,8 +82,10 @@ static void find_row(zo_entry *e, int i, size_t first, size_t r, int worker)
     for (int y = 0; y < pool->out.height; y++) {
         for (int x = 0; x < pool->out.width; x++, z += pitch, others += pitch, which += pitch) {
             add_window(h, &st->out, zo_way_window(&way, net, y, x), z, others, which);
-            for (size_t j = 0; j < n; j++)
-                z[j] = from[((size_t)which[j] - j) / n * st->out.pitch + j];
+            for (size_t j = 0; j < n; j++) {
+                z[j] = from[(size_t)which[j] * pitch + j];
+                which[j] = which[j] * (int32_t)n + (int32_t)j;
+            }
             for (size_t j = n; j < pitch; j++) z[j] = others[j] = 0, which[j] = -1;
         }
     }
