@@ -328,10 +328,10 @@ static void draws_take_no_memory(void **state)
 {
     static const char *const draws[] = {"draws=64", "draws=128", "draws=1000", "draws=4096"};
     static const char *const place[] = {"place=outputs", "place=weights"};
-    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian", "noise=hadamard"};
     (void)state;
     for (int i = 0; i < 3; i++) {
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 6; k++) {
             long long first = 0;
             for (int d = 0; d < 4; d++) {
                 long long bytes = bytes_of(
@@ -429,12 +429,14 @@ static void bits_depend_on_nothing_else(void **state)
         {"set=random", "place=outputs", "draws=7", "noise=gaussian"},
         {"set=random", "place=weights", "draws=7", "noise=rademacher"},
         {"set=random", "place=weights", "draws=7", "noise=gaussian"},
+        {"set=random", "place=outputs", "draws=7", "noise=hadamard"},
+        {"set=random", "place=weights", "draws=7", "noise=hadamard"},
         {"set=complete", "place=outputs", "draws=1", "noise=rademacher"},
         {"set=auto", "place=auto", "draws=20", "noise=rademacher"},
     };
     (void)state;
     for (int i = 0; i < 4; i++) {
-        for (int w = 0; w < 6; w++)
+        for (int w = 0; w < 8; w++)
             check_step_bits(
                 of[i].spec, of[i].in,
                 SETTINGS("batch=33", "sides=two", ways[w][0], ways[w][1], ways[w][2], ways[w][3]));
@@ -444,12 +446,12 @@ static void bits_depend_on_nothing_else(void **state)
 /* More draws than wait together. */
 static void bits_of_many_draws_depend_on_nothing_else(void **state)
 {
-    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian", "noise=hadamard"};
     static const char *const place[] = {"place=outputs", "place=weights"};
     (void)state;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 6; k++) {
         const char *const *settings =
-            SETTINGS("batch=33", "sides=one", "set=random", "draws=67", noise[k % 2], place[k / 2]);
+            SETTINGS("batch=33", "sides=one", "set=random", "draws=67", noise[k % 3], place[k / 3]);
         check_step_bits("dense20 wta3 dense9 tanh dense3", (size64){1, 1, 12}, settings);
         check_step_bits("conv2x5 relu dwconv2,same gelu dense3", (size64){3, 3, 2}, settings);
     }

@@ -42,14 +42,14 @@ size_t zo_moves_rows(const zo_net *net)
     return rows < ROWS_LEAST ? ROWS_LEAST : rows < ZO_MOVES_ROWS ? rows : ZO_MOVES_ROWS;
 }
 
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
-                        size_t weights, size_t pooled)
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
+                        size_t most, size_t weights, size_t pooled)
 {
     const zo_learner *l = trace->l;
     const zo_net *net = l->net;
     bool gaussian = noise == ZO_NOISE_GAUSSIAN;
     size_t blocks = blocks_of(noise, most);
-    *m = (zo_moves){.trace = trace, .noise = noise, .rows = zo_moves_rows(net)};
+    *m = (zo_moves){.trace = trace, .noise = noise, .draws = draws, .rows = zo_moves_rows(net)};
     m->scratch = zo_alloc_zero(l->ctx, zo_net_scratch(net, m->rows) + 16, sizeof(float));
     m->target = zo_alloc_zero(l->ctx, ZO_MOVES_ROWS * (size_t)net->outputs, sizeof(float));
     m->weights = zo_alloc_zero(l->ctx, weights + 16, sizeof(float));
@@ -58,14 +58,16 @@ zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise,
     if (m->blocks < blocks * ZO_MOVES_DRAWS) m->blocks = blocks * ZO_MOVES_DRAWS;
     m->signs = zo_alloc_zero(l->ctx, (gaussian ? 1 : m->blocks) * 8, sizeof(uint16_t));
     m->normal = zo_alloc_zero(l->ctx, (gaussian ? m->blocks : 1) * 4, sizeof(float));
-    bool all = m->scratch && m->target && m->weights && m->signs && m->normal;
+    size_t pattern = noise == ZO_NOISE_HADAMARD ? zo_hadamard_words(8 * blocks) : 1;
+    m->hadamard.pattern = zo_alloc_zero(l->ctx, pattern, sizeof(uint16_t));
+    bool all = m->scratch && m->target && m->weights && m->signs && m->normal && m->hadamard.pattern;
     return all ? zo_entry_init(&m->entry, trace, most, pooled) : ZO_NO_MEMORY;
 }
 
 void zo_moves_fini(zo_moves *m)
 {
     if (!m->trace) return;
-    void *all[] = {m->scratch, m->target, m->weights, m->signs, m->normal};
+    void *all[] = {m->scratch, m->target, m->weights, m->signs, m->normal, m->hadamard.pattern};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(m->trace->l->ctx, all[i]);
     zo_entry_fini(&m->entry);
 }
@@ -132,6 +134,18 @@ static size_t noise_at(const zo_moves *c, const zo_place *at, size_t r, size_t d
            blocks_of(c->noise, at->floats);
 }
 
+/* Orthogonal signs of draws [d, d + n), over the numbers that are no pads. */
+static void make_hadamard(zo_moves *c, const zo_place *at, const zo_stream *stream, size_t d,
+                          size_t n, uint16_t *out)
+{
+    const zo_shape *shape = &c->trace->l->net->stage[at->entry].out;
+    size_t words = 8 * blocks_of(c->noise, at->floats);
+    zo_hadamard_begin(&c->hadamard, c->trace->l->k, stream, c->draws,
+                      at->weights ? at->floats : (size_t)shape->channels,
+                      at->weights ? at->floats : shape->pitch, words);
+    for (size_t i = 0; i < n; i++) zo_hadamard_draw(&c->hadamard, d + i, out + i * words);
+}
+
 /* The noise of draws [k + d, k + d + n) of row r, n <= ZO_MOVES_DRAWS, from the stream of the example at this stage. */
 static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t d, size_t n)
 {
@@ -143,6 +157,8 @@ static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size
     uint32_t from = (uint32_t)((k + d) * blocks);
     if (c->noise == ZO_NOISE_GAUSSIAN)
         zo_noise_normal(l->k, &stream, from, n * 4 * blocks, c->normal + 4 * to);
+    else if (c->noise == ZO_NOISE_HADAMARD)
+        make_hadamard(c, at, &stream, k + d, n, c->signs + 8 * to);
     else
         zo_noise_signs(l->k, &stream, from, n * 8 * blocks, c->signs + 8 * to);
 }

@@ -13,6 +13,7 @@
 typedef struct zo_moves {
     const zo_trace *trace;
     zo_noise_kind noise;
+    size_t draws; /* of an example and site */
     size_t rows; /* that run on together: fewer of large activations, so that they stay in the near caches */
     double cost; /* multiply-adds done since it was set to 0 */
 
@@ -25,8 +26,9 @@ typedef struct zo_moves {
     float *weights;  /* moved weights and bias of a stage */
     uint16_t *signs; /* [blocks][8]; or, for normal numbers: */
     float *normal;   /* [blocks][4] */
-    zo_entry entry;  /* of moved outputs */
-    size_t blocks;   /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
+    zo_hadamard hadamard;
+    zo_entry entry; /* of moved outputs */
+    size_t blocks;  /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
     bool kept; /* the noise of all rows of the last zo_moves_draw() is there, from `kept_row` on, `kept_draws` for each */
     size_t kept_row, kept_draws;
 } zo_moves;
@@ -52,10 +54,10 @@ double zo_moves_blocks(zo_noise_kind noise, size_t floats, size_t n);
 /* Multiply-adds of one draw. */
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights);
 
-/* Sizes everything for draws of at most `most` floats, of which moved weights take `weights`, and those behind a pooling `pooled`. Errors:
+/* Sizes everything for so many draws of at most `most` floats, of which moved weights take `weights`, and those behind a pooling `pooled`. Errors:
  * NO_MEMORY; fini is due all the same. */
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
-                        size_t weights, size_t pooled);
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
+                        size_t most, size_t weights, size_t pooled);
 void zo_moves_fini(zo_moves *m);
 
 /* Rows that may wait, for a net of such activations. */

@@ -131,8 +131,8 @@ static zo_status init_worker(desk *w, const state *s)
         if (p->complete && p->count > waiting) waiting = p->count;
         if (p->complete && p->count * rows > losses) losses = p->count * rows;
     }
-    zo_status status =
-        zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise, drawn, weights, pooled);
+    zo_status status = zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise,
+                                     (size_t)s->set.draws, drawn, weights, pooled);
     if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->errors = zo_alloc_zero(l->ctx, most, sizeof(float));
     w->plus = zo_alloc_zero(l->ctx, losses, sizeof(double));
@@ -498,8 +498,9 @@ static const zo_param params[] = {
         settings, limit, 1, 0, 1e9,
         "forward-equivalents an example that auto spends on a layer's complete set: a costlier "
         "one is taken for a part of the batch; 0: none is taken"),
-    ZO_PARAM_CHOICE_ROW(settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_CHOICES,
-                        "distribution of random draws"),
+    ZO_PARAM_CHOICE_ROW(
+        settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_ALL_CHOICES,
+        "distribution of random draws; hadamard: signs, orthogonal over an example's draws"),
     ZO_PARAM_CHOICE_ROW(settings, shaping, ZO_SHAPE_RAW, ZO_SHAPING_CHOICES,
                         "what becomes of an example's losses at a site"),
     ZO_PARAM_END,
