@@ -406,6 +406,25 @@ static void orthogonal_draws_agree_with_brute_force(void **state)
     }
 }
 
+/* Members do not share examples draw by draw: they have no such noise. */
+static void only_nodes_have_orthogonal_draws(void **state)
+{
+    static const char *const method[] = {"weights", "lowrank", "mezo"};
+    zo_task *task = make_images(ctx, 26, 2, 2, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "dense3", 1);
+    zo_trainer_def def = zo_trainer_default_def();
+    (void)state;
+    def.task = task, def.net = net, def.settings = SETTINGS("noise=hadamard");
+    for (int i = 0; i < 3; i++) {
+        zo_trainer *trainer = NULL;
+        def.method = method[i];
+        assert_int_equal(zo_trainer_create(ctx, &def, &trainer), ZO_USAGE);
+        error_says(ctx, "hadamard", NULL);
+    }
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* As many draws as rows, and no fewer than outputs: small moves give the gradient. Other signs do not. */
 static void enough_orthogonal_draws_are_exact(void **state)
 {
@@ -723,6 +742,7 @@ int main(void)
         cmocka_unit_test(draws_agree_with_brute_force),
         cmocka_unit_test(many_draws_agree_with_brute_force),
         cmocka_unit_test(orthogonal_draws_agree_with_brute_force),
+        cmocka_unit_test(only_nodes_have_orthogonal_draws),
         cmocka_unit_test(enough_orthogonal_draws_are_exact),
         cmocka_unit_test(draws_of_jumping_nets_agree_with_brute_force),
         cmocka_unit_test(errors_of_dead_outputs_are_zero),

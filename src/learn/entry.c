@@ -36,57 +36,63 @@ void zo_entry_fini(zo_entry *e)
 
 /* ---- the largest of each window ---- */
 
-/* Sixteen channels of a pixel of a window: the best and where it is, and the largest of what is not the best. The first of equals; a NaN
- * wins, as in the pooling. */
-static void add_pixel(const float *restrict now, int32_t at, float *restrict best,
-                      float *restrict others, int32_t *restrict which)
+/* Pixels of a window, n channels: the largest and the next. And, last to first, where it is. (Loops of their own: branches could not be
+ * foreseen.) */
+static void add_pixel(const float *restrict now, size_t n, float *restrict best,
+                      float *restrict others)
 {
-    for (int j = 0; j < 16; j++) {
-        int more = (now[j] > best[j]) | (now[j] != now[j]);
-        float less = more ? best[j] : now[j];
-        others[j] = less > others[j] ? less : others[j];
-        best[j] = more ? now[j] : best[j];
-        which[j] = more ? at : which[j];
+    for (size_t j = 0; j < n; j++) {
+        float lower = now[j] < best[j] ? now[j] : best[j];
+        others[j] = lower > others[j] ? lower : others[j];
+        best[j] = now[j] > best[j] ? now[j] : best[j];
     }
 }
 
-/* The same of whole windows; which: the pixel. */
-static void add_window(const float *h, const zo_shape *shape, zo_patch w, float *best,
-                       float *others, int32_t *which)
+static void find_pixel(const float *restrict now, int32_t at, size_t n, const float *restrict best,
+                       int32_t *restrict which)
 {
-    size_t pitch = shape->pitch, width = (size_t)shape->width,
-           first = (size_t)w.y * width + (size_t)w.x;
-    for (size_t j = 0; j < pitch; j++) {
+    for (size_t j = 0; j < n; j++) which[j] = now[j] == best[j] ? at : which[j];
+}
+
+/* The largest of a window, the largest of the others, and its pixel: the first of equals. */
+static void search_window(const float *h, const zo_shape *shape, zo_patch w, float *best,
+                          float *others, int32_t *which)
+{
+    size_t n = shape->pitch, width = (size_t)shape->width, across = (size_t)w.width,
+           pixels = (size_t)w.height * across, first = (size_t)w.y * width + (size_t)w.x;
+    for (size_t j = 0; j < n; j++) {
         best[j] = others[j] = -INFINITY;
         which[j] = (int32_t)first;
     }
-    for (size_t y = 0; y < (size_t)w.height; y++) {
-        for (size_t x = 0; x < (size_t)w.width; x++) {
-            size_t pixel = first + y * width + x;
-            for (size_t j = 0; j < pitch; j += 16)
-                add_pixel(h + pixel * pitch + j, (int32_t)pixel, best + j, others + j, which + j);
-        }
+    for (size_t i = 0; i < pixels; i++)
+        add_pixel(h + (first + i / across * width + i % across) * n, n, best, others);
+    for (size_t i = pixels; i-- > 0;) {
+        size_t at = first + i / across * width + i % across;
+        find_pixel(h + at * n, (int32_t)at, n, best, which);
     }
 }
 
+/* A NaN, which a pooling lets through, stays one. */
 static void find_row(zo_entry *e, int i, size_t first, size_t r, int worker)
 {
     const zo_net *net = net_of(e);
     const zo_stage *st = net->stage + i, *pool = st + 1;
     const zo_way way = {.site = i, .pooled = true};
     const float *h = e->trace->h[i] + (first + r) * st->ld_out,
-                *from = zo_trace_z(e->trace, i, first, worker) + r * st->ld_out;
+                *from = zo_trace_z(e->trace, i, first, worker) + r * st->ld_out,
+                *clean = e->trace->h[i + 1] + (first + r) * pool->ld_out;
     size_t n = (size_t)st->out.channels, pitch = pool->out.pitch;
     float *z = e->z + r * pool->ld_out, *others = e->others + r * pool->ld_out;
     int32_t *which = e->which + r * pool->ld_out;
     for (int y = 0; y < pool->out.height; y++) {
-        for (int x = 0; x < pool->out.width; x++, z += pitch, others += pitch, which += pitch) {
-            add_window(h, &st->out, zo_way_window(&way, net, y, x), z, others, which);
+        for (int x = 0; x < pool->out.width; x++) {
+            search_window(h, &st->out, zo_way_window(&way, net, y, x), z, others, which);
             for (size_t j = 0; j < n; j++) {
-                z[j] = from[(size_t)which[j] * pitch + j];
+                z[j] = isnan(clean[j]) ? clean[j] : from[(size_t)which[j] * pitch + j];
                 which[j] = which[j] * (int32_t)n + (int32_t)j;
             }
             for (size_t j = n; j < pitch; j++) z[j] = others[j] = 0, which[j] = -1;
+            z += pitch, others += pitch, which += pitch, clean += pitch;
         }
     }
 }
