@@ -61,7 +61,8 @@ zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise,
     size_t pattern = noise == ZO_NOISE_HADAMARD ? zo_hadamard_words(8 * blocks) : 1;
     m->hadamard.pattern = zo_alloc_zero(l->ctx, pattern, sizeof(uint16_t));
     bool all = m->scratch && m->target && m->weights && m->signs && m->normal && m->hadamard.pattern;
-    return all ? zo_entry_init(&m->entry, trace, most, pooled) : ZO_NO_MEMORY;
+    if (!all) return ZO_NO_MEMORY;
+    return zo_entry_init(&m->entry, trace, most < net->widest ? most : net->widest, pooled);
 }
 
 void zo_moves_fini(zo_moves *m)
