@@ -6,6 +6,8 @@
  */
 #include "bench.h"
 
+#include "learn/moves.h"
+
 #define BATCH 256
 
 static const bench_net nets[] = {
@@ -19,6 +21,7 @@ static const bench_net nets[] = {
 typedef struct plain {
     const zo_learner *l;
     int from;
+    zo_stage moved_by; /* from > 0: what moves goes into this one's activation, which runs as well */
     size_t rows, total; /* that run together, of all */
     float *in;          /* [rows][ld] */
     float **scratch;    /* [workers] */
@@ -34,10 +37,9 @@ static void run_plain(void *arg, int64_t item, int worker)
     size_t first = (size_t)item * p->rows,
            m = p->total - first < p->rows ? p->total - first : p->rows;
     float loss[512], *in = p->in;
-    if (p->from > 0) { /* what moves is what goes into the activation: that runs as well */
-        const zo_stage *before = net->stage + p->from - 1;
+    if (p->from > 0) {
         in = p->moved[worker];
-        zo_stage_activation(net, before, m, p->in, in);
+        zo_stage_activation(net, &p->moved_by, m, p->in, in);
     }
     zo_tail tail = {.params = net->params,
                     .from = p->from,
@@ -51,14 +53,19 @@ static void run_plain(void *arg, int64_t item, int worker)
     zo_learner_losses(p->l, loss, zo_net_tail(net, &tail), m, p->label, NULL);
 }
 
-/* Seconds of `times` times `total` rows through the stages from `from` on, and through the activation before them, losses included. */
-static double plain_seconds(const zo_learner *l, int from, size_t total, int times)
+/* Seconds of `times` times `total` rows through the stages from `from` on, and through the activation of `site` before them (-1: none), which
+ * may have its pooling between, losses included. */
+static double plain_seconds(const zo_learner *l, int site, int from, size_t total, int times)
 {
     const zo_net *net = l->net;
     size_t rows = 65536 / net->widest, workers = (size_t)zo_context_threads(l->ctx);
     rows = rows < 8 ? 8 : rows < 112 ? rows : 112;
     size_t ld = from < net->stages ? net->stage[from].ld_in : net->stage[from - 1].ld_out;
     plain p = {.l = l, .from = from, .rows = rows, .total = total, .in = bench_numbers(rows * ld)};
+    if (from > 0) {
+        p.moved_by = net->stage[site];
+        p.moved_by.out = net->stage[from - 1].out, p.moved_by.ld_out = ld;
+    }
     p.scratch = bench_room(workers * sizeof *p.scratch);
     p.moved = bench_room(workers * sizeof *p.moved);
     p.cache = bench_room(((size_t)net->stages + 1) * sizeof *p.cache);
@@ -101,17 +108,18 @@ static const kind kinds[] = {
 static double same_work(const bench_learner *b, const kind *k, int times, double *work)
 {
     const zo_net *net = b->l.net;
-    double seconds = plain_seconds(&b->l, 0, BATCH, times);
+    double seconds = plain_seconds(&b->l, -1, 0, BATCH, times);
     *work = BATCH * net->cost;
     bool nodes = !strcmp(k->name, "nodes");
     for (int i = 0; i < net->stages && nodes; i++) {
         if (!net->stage[i].rows) continue;
-        seconds += plain_seconds(&b->l, i + 1, BATCH * (size_t)k->draws, times);
-        *work += BATCH * k->draws * zo_net_tail_cost(net, i + 1);
+        int from = zo_moves_entry(net, i, false) + 1;
+        seconds += plain_seconds(&b->l, i, from, BATCH * (size_t)k->draws, times);
+        *work += BATCH * k->draws * zo_net_tail_cost(net, from);
     }
     if (nodes) return seconds;
     *work += BATCH * k->draws * net->cost;
-    return seconds + plain_seconds(&b->l, 0, BATCH * (size_t)k->draws, times);
+    return seconds + plain_seconds(&b->l, -1, 0, BATCH * (size_t)k->draws, times);
 }
 
 /* Multiply-adds of the direction, to be taken from what a step reports. */

@@ -106,14 +106,15 @@ static void column_updates_of_all_sizes(void **state)
     }
 }
 
-/* what: 0 nothing, 1 signs, 2 numbers */
-static void check_disturb(size_t m, size_t n, int what, int activation)
+/* what: 0 nothing, 1 signs, 2 numbers; floored: no less than other numbers */
+static void check_disturb(size_t m, size_t n, int what, int activation, bool floored)
 {
     enum { EXAMPLES = 4 };
     size_t ld = zo_round16(n) + 16 * below(3), ldz = zo_round16(n), ldn = zo_round16(n) + 16;
     int number = 1 + (int)below(8);
-    float *z = drawn(EXAMPLES * ldz, -1, 1), *noise = drawn(m * ldn, -2, 2),
-          *wanted = floats(m * ld), *got = floats(m * ld), sigma = draw(&seed, -1, 1);
+    float *z = drawn(EXAMPLES * ldz, -1, 1), *floor = drawn(EXAMPLES * ldz, -1, 1),
+          *noise = drawn(m * ldn, -2, 2), *wanted = floats(m * ld), *got = floats(m * ld),
+          sigma = draw(&seed, -1, 1);
     uint16_t *signs = drawn_bits(m * ldn / 16);
     int32_t *example = calloc(m, sizeof *example);
     assert_non_null(example);
@@ -127,14 +128,18 @@ static void check_disturb(size_t m, size_t n, int what, int activation)
         }
     }
     activate_rows(wanted, ld, m, n, activation, number);
+    for (size_t r = 0; floored && r < m; r++) {
+        for (size_t j = 0; j < n; j++)
+            wanted[r * ld + j] = fmaxf(wanted[r * ld + j], floor[(size_t)example[r] * ldz + j]);
+    }
     for (int s = 0; kernel_set(s); s++) {
         fill(got, m * ld);
-        kernel_set(s)->disturb(got, ld, z, ldz, example, m, n, sigma, what == 1 ? signs : NULL,
-                               ldn / 16, what == 2 ? noise : NULL, ldn,
+        kernel_set(s)->disturb(got, ld, z, ldz, floored ? floor : NULL, example, m, n, sigma,
+                               what == 1 ? signs : NULL, ldn / 16, what == 2 ? noise : NULL, ldn,
                                activation_of(kernel_set(s), activation), number);
         check_rows(got, wanted, ld, m, n, "disturbed rows");
     }
-    free(z), free(noise), free(wanted), free(got), free(signs), free(example);
+    free(z), free(floor), free(noise), free(wanted), free(got), free(signs), free(example);
 }
 
 static void rows_are_disturbed(void **state)
@@ -142,9 +147,12 @@ static void rows_are_disturbed(void **state)
     (void)state;
     for (size_t i = 0; i < SIZES; i++) {
         for (int a = -1; a < ZO_ACTIVATIONS; a++)
-            check_disturb(1 + below(20), sizes[i], (int)below(3), a);
-        for (int what = 0; what < 3; what++) check_disturb(3, sizes[i], what, -1);
-        check_disturb(0, sizes[i], 1, ZO_RELU);
+            check_disturb(1 + below(20), sizes[i], (int)below(3), a, below(2));
+        for (int what = 0; what < 6; what++) {
+            check_disturb(3, sizes[i], what % 3, -1, what / 3);
+            check_disturb(3, sizes[i], what % 3, ZO_RELU, what / 3);
+        }
+        check_disturb(0, sizes[i], 1, ZO_RELU, true);
     }
 }
 

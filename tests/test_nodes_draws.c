@@ -22,6 +22,77 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* ---- where noise enters ---- */
+
+static bool own_windows(const stage64 *s)
+{
+    return (s->stride >= s->height || s->out.h == 1) && (s->stride >= s->width || s->out.w == 1);
+}
+
+/* Whether noise enters at the largest outputs of stage i only: a pooling of these is all that is behind. */
+static bool enters_at_largest(const images64 *n, int i)
+{
+    const stage64 *s = n->stage + i, *pool = s + 1;
+    if (i + 1 == n->stages || !strcmp(s->activation, "wta")) return false;
+    for (int k = 0; k < n->stages; k++) {
+        if (!strcmp(n->stage[k].name, "}+") && n->stage[k].skip == i + 1) return false;
+    }
+    bool largest = !strcmp(pool->name, "pool") || !strcmp(pool->name, "global-max");
+    return largest && !*pool->activation && own_windows(pool);
+}
+
+/* The outputs of a stage that noise moves, for one example. */
+typedef struct moved64 {
+    int n, *unit;
+    double *others; /* [n]: the largest beside it in its window; -INFINITY: nothing */
+    bool *acts;     /* [n]: whether a move changes what is behind */
+} moved64;
+
+static void free_moved(moved64 *m) { free(m->unit), free(m->others), free(m->acts); }
+
+/* The first of the largest that a window sees, and the largest besides. */
+static void find_largest(const stage64 *pool, const double *h, int at, moved64 *m)
+{
+    int c = pool->out.c, y = at / c / pool->out.w, x = at / c % pool->out.w, best = -1;
+    for (int k = 0; k < pool->height * pool->width; k++) {
+        const double *a = seen64(pool, h, y, x, k / pool->width, k % pool->width, at % c);
+        if (a && (best < 0 || *a > h[best])) best = (int)(a - h);
+    }
+    m->unit[at] = best;
+    for (int k = 0; k < pool->height * pool->width; k++) {
+        const double *a = seen64(pool, h, y, x, k / pool->width, k % pool->width, at % c);
+        if (a && a - h != best) m->others[at] = fmax(m->others[at], *a);
+    }
+}
+
+/* Those of stage i for the example that ran last, unmoved; they act if a move by `by`, or its opposite, does. */
+static moved64 moved_of(const images64 *n, int i, double by)
+{
+    const stage64 *s = n->stage + i;
+    bool largest = enters_at_largest(n, i), grouped = !strcmp(s->activation, "wta");
+    int count = count64(s->out);
+    double *z = calloc((size_t)count, sizeof *z), *h = calloc((size_t)count, sizeof *h);
+    moved64 m = {.n = count64(s[largest].out)};
+    m.unit = calloc((size_t)m.n, sizeof *m.unit);
+    m.others = calloc((size_t)m.n, sizeof *m.others);
+    m.acts = calloc((size_t)m.n, sizeof *m.acts);
+    for (int k = 0; k < m.n; k++) {
+        m.unit[k] = k, m.others[k] = -INFINITY, m.acts[k] = grouped;
+        if (largest) find_largest(s + 1, n->tensor[i + 1], k, &m);
+    }
+    for (int side = 0; side < 2; side++) {
+        layer_forward64(n, i, z);
+        for (int j = 0; j < count; j++) z[j] += side ? -by : by;
+        activation64(s, z, h);
+        for (int k = 0; k < m.n; k++) {
+            double clean = n->tensor[i + 1][m.unit[k]], now = h[m.unit[k]];
+            m.acts[k] |= fmax(now, m.others[k]) != fmax(clean, m.others[k]);
+        }
+    }
+    free(z), free(h);
+    return m;
+}
+
 /* ---- the same noise ---- */
 
 enum { MOST_EXAMPLES = 64 };
@@ -31,6 +102,8 @@ typedef struct way {
     bool weights, gaussian;
     int sides, draws;
     uint64_t seed;
+    bool hadamard;
+    bool blind; /* a twin, which takes all outputs that are moved for such that act */
 } way;
 
 #define SIGMAS "sigma=0.25", "sigma_weights=0.375", "sigma_jump=0.75"
@@ -47,6 +120,37 @@ static double sigma_of(const images_scene *s, int i, const way *w)
     return w->weights ? 0.75 / sqrt(added + 1) : 0.75;
 }
 
+static bool parity(uint32_t x)
+{
+    uint32_t odd = 0;
+    for (; x; x >>= 1) odd ^= x & 1;
+    return odd > 0;
+}
+
+/* Sylvester's matrix: rows and columns by an odd factor and an offset, then flips. `shape`: of the numbers; NULL: all floats are numbers. */
+static void hadamard64(const zo_stream *stream, int draws, const zo_shape *shape, size_t n,
+                       float *noise)
+{
+    uint32_t word[4];
+    uint16_t *flip = calloc(n / 16 + 8, sizeof *flip);
+    zo_stream_block(stream, 0, word);
+    zo_noise_signs(kernel_set(0), stream, 1, n / 16, flip);
+    uint32_t order = 1;
+    while (order < (uint32_t)draws) order *= 2;
+    for (uint32_t f = 0; f < n; f++) {
+        uint32_t number = f;
+        if (shape) number = f / (uint32_t)shape->pitch * (uint32_t)shape->channels;
+        if (shape) number += f % (uint32_t)shape->pitch;
+        uint32_t column = (number * (word[2] | 1) + word[3]) % order;
+        for (uint32_t d = 0; d < (uint32_t)draws; d++) {
+            uint32_t row = (d * (word[0] | 1) + word[1]) % order;
+            bool flipped = flip[f / 16] >> f % 16 & 1, minus = parity(row & column) != flipped;
+            noise[d * n + f] = minus ? -1 : 1;
+        }
+    }
+    free(flip);
+}
+
 /* Noise of all draws for a row of the batch, as the stream has it: [draws][floats], pads included. */
 static float *noise_of(const images_scene *s, int stage, int row, const way *w,
                        size_t floats_of_draw)
@@ -57,11 +161,15 @@ static float *noise_of(const images_scene *s, int stage, int row, const way *w,
            draws = (size_t)w->draws;
     float *noise = floats(draws * floats_of_draw), *normal = floats(draws * 4 * blocks);
     uint16_t *signs = calloc(draws * 8 * blocks, sizeof *signs);
-    if (w->gaussian)
+    if (w->hadamard) {
+        const zo_stage *entry = s->net->stage + stage;
+        if (!w->weights && floats_of_draw != entry->ld_out) entry++;
+        hadamard64(&stream, w->draws, w->weights ? NULL : &entry->out, floats_of_draw, noise);
+    } else if (w->gaussian)
         zo_noise_normal(kernel_set(0), &stream, 0, draws * 4 * blocks, normal);
     else
         zo_noise_signs(kernel_set(0), &stream, 0, draws * 8 * blocks, signs);
-    for (size_t d = 0; d < draws; d++) {
+    for (size_t d = 0; d < draws && !w->hadamard; d++) {
         for (size_t f = 0; f < floats_of_draw; f++) {
             bool minus = signs[d * 8 * blocks + f / 16] >> f % 16 & 1;
             noise[d * floats_of_draw + f] = w->gaussian ? normal[d * 4 * blocks + f]
@@ -73,15 +181,13 @@ static float *noise_of(const images_scene *s, int stage, int row, const way *w,
     return noise;
 }
 
-/* A draw without pads: of the outputs in their order, or of weights and biases in theirs. */
-static void take_draw(const zo_stage *st, const way *w, const float *from, double *to)
+/* A draw without pads: of the outputs that are moved, others 0; or of weights and biases in their order. */
+static void take_draw(const zo_stage *st, const moved64 *moved, const float *from, double *to)
 {
-    if (!w->weights) {
-        size_t c = (size_t)st->out.channels;
-        for (size_t j = 0; j < (size_t)st->outputs; j++)
-            to[j] = (double)from[j / c * st->out.pitch + j % c];
-        return;
-    }
+    size_t c = (size_t)st->out.channels, pitch = zo_round16(c);
+    for (size_t k = 0; moved && k < (size_t)moved->n; k++)
+        to[moved->unit[k]] = (double)from[k / c * pitch + k % c];
+    if (moved) return;
     size_t n = st->rows * st->columns;
     for (size_t i = 0; i < n; i++)
         to[i] = (double)from[zo_stage_at(st, i / st->columns, i % st->columns)];
@@ -129,7 +235,8 @@ static double *brute_force(const images_scene *s, int i, const way *w, const int
                            double *nearest)
 {
     const zo_stage *st = s->net->stage + place64(s->oracle, i, s->net);
-    size_t floats_of_draw = w->weights ? st->weight_floats + st->bias_floats : st->ld_out;
+    size_t floats_of_draw = w->weights ? st->weight_floats + st->bias_floats
+                                       : st[enters_at_largest(s->oracle, i)].ld_out;
     int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out),
         numbers = w->weights ? n : m;
     double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw),
@@ -140,12 +247,18 @@ static double *brute_force(const images_scene *s, int i, const way *w, const int
         float *noise = noise_of(s, (int)(st - s->net->stage), row, w, floats_of_draw);
         double *e = calloc((size_t)numbers, sizeof *e), clean = example_loss(s, b, still);
         *nearest = fmin(*nearest, s->oracle->nearest);
+        moved64 moved = moved_of(s->oracle, i, w->gaussian ? 4 * by : by);
         for (size_t d = 0; d < (size_t)w->draws; d++) {
-            take_draw(st, w, noise + d * floats_of_draw, draw);
+            take_draw(st, w->weights ? NULL : &moved, noise + d * floats_of_draw, draw);
             double plus = moved_loss(s, i, b, w, draw, by, nearest),
                    minus = w->sides == 1 ? clean : moved_loss(s, i, b, w, draw, -by, nearest);
             for (int j = 0; j < numbers; j++) e[j] += (plus - minus) * draw[j] * scale;
         }
+        for (int k = 0; k < moved.n && !w->weights; k++) {
+            if (!moved.acts[k] && !w->blind) e[moved.unit[k]] = 0;
+            draw[moved.unit[k]] = 0;
+        }
+        free_moved(&moved);
         double *jacobian = w->weights ? NULL : jacobian64(s, i, b);
         for (int j = 0; j < n; j++) {
             for (int r = 0; jacobian && r < m; r++) g[j] += jacobian[r * n + j] * e[r];
@@ -165,9 +278,25 @@ static float *drawn_step(const images_scene *s, const way *w)
     return direction_of(ctx, s->task, s->net, "nodes:sgd", w->seed,
                         SETTINGS(COMMON, SIGMAS, "set=random", draws,
                                  w->weights ? "place=weights" : "place=outputs",
-                                 w->gaussian ? "noise=gaussian" : "noise=rademacher",
+                                 w->hadamard   ? "noise=hadamard"
+                                 : w->gaussian ? "noise=gaussian"
+                                               : "noise=rademacher",
                                  w->sides == 1 ? "sides=one" : "sides=two"),
                         NULL);
+}
+
+/* Whether some moved output of the stage acts in no way, for some example. */
+static bool some_are_dead(const images_scene *s, int i, const way *w)
+{
+    double by = sigma_of(s, i, w) * (w->gaussian ? 4 : 1);
+    int dead = 0;
+    for (int b = 0; b < s->examples && !w->weights; b++) {
+        run64(s->oracle, example_at(s, b), still);
+        moved64 moved = moved_of(s->oracle, i, by);
+        for (int k = 0; k < moved.n; k++) dead += !moved.acts[k];
+        free_moved(&moved);
+    }
+    return dead > 0;
 }
 
 /* Rounding in single precision must not decide on which side of a jump a number falls: `nearest` is far above it. */
@@ -185,8 +314,19 @@ static void check_stage(const images_scene *s, int i, const way *w, const float 
     free(want);
     for (int row = 0; row < s->examples; row++) turned[row] = example[(row + 1) % s->examples];
     want = brute_force(s, i, w, turned, &nearest);
-    assert_true(apart64(got, want, n) > 0.05);
-    free(got), free(want);
+    /* Enough orthogonal draws give the same, whatever the noise. */
+    bool exact = w->hadamard && w->draws >= count64(s->oracle->stage[i].out);
+    if (!(exact || apart64(got, want, n) > 0.05))
+        fail_msg("%s, stage %d: as the twin", s->net->spec, i);
+    free(want);
+    if (some_are_dead(s, i, w)) {
+        way blind = *w;
+        blind.blind = true;
+        want = brute_force(s, i, &blind, example, &nearest);
+        assert_true(apart64(got, want, n) > 0.005);
+        free(want);
+    }
+    free(got);
 }
 
 static void check_noise(const char *spec, size64 in, int images, const way *w)
@@ -215,12 +355,19 @@ static const struct {
     {"{ conv3x2,same tanh { scale tanh }+ norm,nobias }+ conv1x33 global-mean dense3", {3, 4, 2}},
     {"dense9 tanh { dense9 gelu dense9 }+ meanpool1 dense3", {1, 1, 5}},
     {"dense40 tanh dense9 relu dense3", {1, 1, 20}},
+    /* noise at the largest of each window */
+    {"conv3x6,same relu pool2 conv2x17 tanh pool2,same dense3", {7, 6, 2}},
+    {"conv2x18 leaky-relu global-max dense9 relu dense3", {4, 4, 2}},
+    {"conv2x4,same pool1,stride2 dwconv2,same relu pool2,stride3 dense3", {8, 8, 2}},
+    /* and everywhere: windows overlap, of a mean, an activation behind, an input that is added elsewhere */
+    {"conv2x4 relu pool3,stride2 conv1x3 relu meanpool2 dense3", {6, 6, 2}},
+    {"conv2x4 tanh pool2 relu conv1x5 relu { pool1 conv1x5 }+ dense3", {5, 5, 2}},
 };
 
 /* The k-th of eight ways. */
 static way way_of(int k, int draws, uint64_t seed)
 {
-    return (way){k & 1, k >> 1 & 1, 1 + (k >> 2), draws, seed};
+    return (way){k & 1, k >> 1 & 1, 1 + (k >> 2), draws, seed, false, false};
 }
 
 /* More draws than are made together. */
@@ -246,6 +393,64 @@ static void many_draws_agree_with_brute_force(void **state)
     }
 }
 
+/* Draws in groups too, fewer than rows and as many. */
+static void orthogonal_draws_agree_with_brute_force(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 4; k++) {
+        way w = way_of(k & 1, 19, 5);
+        w.hadamard = true, w.sides = 1 + (k >> 1);
+        for (size_t i = 0; i < 4; i++) check_noise(nets[i].spec, nets[i].in, 8, &w);
+        w.draws = 70;
+        check_noise("conv2x20 relu pool2 dense90 relu dense3", (size64){5, 5, 2}, 8, &w);
+    }
+}
+
+/* Members do not share examples draw by draw: they have no such noise. */
+static void only_nodes_have_orthogonal_draws(void **state)
+{
+    static const char *const method[] = {"weights", "lowrank", "mezo"};
+    zo_task *task = make_images(ctx, 26, 2, 2, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "dense3", 1);
+    zo_trainer_def def = zo_trainer_default_def();
+    (void)state;
+    def.task = task, def.net = net, def.settings = SETTINGS("noise=hadamard");
+    for (int i = 0; i < 3; i++) {
+        zo_trainer *trainer = NULL;
+        def.method = method[i];
+        assert_int_equal(zo_trainer_create(ctx, &def, &trainer), ZO_USAGE);
+        error_says(ctx, "hadamard", NULL);
+    }
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+/* As many draws as rows, and no fewer than outputs: small moves give the gradient. Other signs do not. */
+static void enough_orthogonal_draws_are_exact(void **state)
+{
+    images_scene s = set_images(ctx, 26, "conv2x3 tanh dense16 tanh conv1x9 relu dense3",
+                                (size64){3, 3, 2}, 3, 3, "cross-entropy");
+    (void)state;
+    for (int hadamard = 0; hadamard < 2; hadamard++) {
+        float *arena =
+            direction_of(ctx, s.task, s.net, "nodes:sgd", 3,
+                         SETTINGS(COMMON, "sigma=0.002", "set=random", "place=outputs", "draws=16",
+                                  "sides=one", hadamard ? "noise=hadamard" : "noise=rademacher"),
+                         NULL);
+        for (int i = 0; i < s.oracle->stages; i++) {
+            int n = parameters64(s.oracle->stage + i);
+            if (!n) continue;
+            double *got = step_of(&s, arena, i), *want = direction64(&s, i, false),
+                   apart = apart64(got, want, n);
+            print_message("stage %d: %g apart\n", i, apart);
+            assert_true(hadamard ? apart < 0.02 : apart > 0.05);
+            free(got), free(want);
+        }
+        free(arena);
+    }
+    clear_images(&s);
+}
+
 /* Seeds with which no number comes near a jump. */
 static const struct {
     const char *spec;
@@ -256,6 +461,9 @@ static const struct {
     {"conv2x5 step { conv3x5,same sign }+ dense7 wta4 dense3", {3, 4, 2}, 1},
     {"conv2x4 tanh dwconv2 quant3 conv1x18 wta4 global-mean dense3", {4, 4, 2}, 7},
     {"dense20 wta7 dense33 step dense18 wta18 dense3", {1, 1, 5}, 13},
+    {"conv2x5 step pool2 dense7 tanh dense3", {5, 5, 2}, 2},
+    {"conv2x4 quant2 pool2,same dense6 relu dense3", {4, 4, 2}, 1},
+    {"conv2x5 wta5 pool2 conv1x9 quant3 global-max dense3", {5, 5, 2}, 1},
 };
 
 static void draws_of_jumping_nets_agree_with_brute_force(void **state)
@@ -267,6 +475,36 @@ static void draws_of_jumping_nets_agree_with_brute_force(void **state)
             check_noise(jumping[i].spec, jumping[i].in, 8, &w);
         }
     }
+}
+
+/* One example, so that a unit's weights show its error: that of a dead one is 0, whatever the draws. */
+static void errors_of_dead_outputs_are_zero(void **state)
+{
+    images_scene s =
+        set_images(ctx, 2, "dense24 relu dense3", (size64){1, 1, 2}, 3, 3, "cross-entropy");
+    const stage64 *dense = s.oracle->stage;
+    float bias[24];
+    (void)state;
+    for (int j = 0; j < 24; j++) dense->b[j] = bias[j] = (float)(j % 3) - 1.5f;
+    zo_net_write_segment(s.net, 1, bias);
+    assert_int_equal(s.examples, 1);
+    for (int k = 0; k < 4; k++) {
+        way w = {.gaussian = k & 1, .sides = 1 + (k >> 1), .draws = 7, .seed = 3};
+        float *arena = drawn_step(&s, &w);
+        double *got = step_of(&s, arena, 0);
+        run64(s.oracle, example_at(&s, 0), still);
+        moved64 moved = moved_of(s.oracle, 0, w.gaussian ? 1 : 0.25);
+        int dead = 0;
+        for (int j = 0; j < 24; j++) {
+            dead += !moved.acts[j];
+            for (int l = 0; l < 2; l++) assert_true(got[l * 24 + j] == 0 || moved.acts[j]);
+            assert_true((got[dense->weights + j] != 0) == moved.acts[j]);
+        }
+        assert_true(dead > 4 && dead < 20);
+        free_moved(&moved);
+        free(got), free(arena);
+    }
+    clear_images(&s);
 }
 
 /* ---- complete sets of a part of the batch ---- */
@@ -285,7 +523,7 @@ static int planned(zo_trainer *t, const images_scene *s, int i)
 /* The mean over these examples of what moving every output of a stage alone gives. malloc'ed. */
 static double *part_of_complete(const images_scene *s, int i, const int32_t *example, int n)
 {
-    const way w = {false, false, 1, 1, 0};
+    const way w = {.sides = 1, .draws = 1};
     int parameters = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out);
     double *g = calloc((size_t)parameters, sizeof *g), *unit = calloc((size_t)m, sizeof *unit),
            nearest = INFINITY;
@@ -356,7 +594,7 @@ static double squared(const double *x, int n)
 }
 
 /* What one draw adds to the expected square of the estimate, over that of an example's direction g = J^T e. In the weights: (d - 1) |g|^2 for
- * d numbers. In the outputs, with A = J J^T: |e|^2 tr A + |g|^2 - 2 sum of e_i^2 A_ii. Normal numbers: (d + 1) |g|^2, |e|^2 tr A + |g|^2. */
+ * d numbers. In the outputs, with A = J J^T of those that act: |e|^2 tr A + |g|^2 - 2 sum of e_i^2 A_ii. Normal numbers: (d + 1) |g|^2, |e|^2 tr A + |g|^2. */
 static double variance_of(const images_scene *s, int i, int b, const way *w, const double *g)
 {
     int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out);
@@ -369,10 +607,16 @@ static double variance_of(const images_scene *s, int i, int b, const way *w, con
                 loss_on(s, b, i, (moves64){i, j, -SMALL, NULL})) /
                (2 * SMALL);
     jacobian = jacobian64(s, i, b);
+    run64(s->oracle, example_at(s, b), still);
+    moved64 moved = moved_of(s->oracle, i, w->gaussian ? 4 * 0.003 : 0.003);
+    bool *acts = calloc((size_t)m, sizeof *acts);
+    for (int k = 0; k < moved.n; k++) acts[moved.unit[k]] = moved.acts[k];
     for (int j = 0; j < m; j++) {
-        double a = squared(jacobian + j * n, n);
+        double a = acts[j] || w->blind ? squared(jacobian + j * n, n) : 0;
         all += a, own += e[j] * e[j] * a;
     }
+    free_moved(&moved);
+    free(acts);
     double variance = squared(e, m) * all + gg - (w->gaussian ? 0 : 2 * own);
     free(e), free(jacobian);
     return variance;
@@ -409,22 +653,35 @@ static likeness measure(const images_scene *s, int i, const way *w, const double
     return l;
 }
 
-/* The expectation is the direction, and the variance what theory says; what lies across is spread over many directions. */
-static void check_theory(const images_scene *s, int i, const way *w)
+/* The squared length of an estimate, over that of the direction `want`, the mean of `each` example's. */
+static double theory_of(const images_scene *s, int i, const way *w, const double *each,
+                        const double *want)
 {
     int n = parameters64(s->oracle->stage + i);
-    double *each = differences64(s, i, false), *want = mean64(s, each, n), spread = 0;
+    double spread = 0;
     for (int b = 0; b < s->examples; b++)
         spread +=
             variance_of(s, i, b, w, each + b * n) / (w->draws * (double)s->examples * s->examples);
+    return 1 + spread / squared(want, n);
+}
+
+/* The expectation is the direction, and the variance what theory says; what lies across is spread over many directions. Returns what theory
+ * says of a twin that is blind to what acts. */
+static double check_theory(const images_scene *s, int i, const way *w)
+{
+    int n = parameters64(s->oracle->stage + i);
+    way blind = *w;
+    blind.blind = true;
+    double *each = differences64(s, i, false), *want = mean64(s, each, n),
+           square = theory_of(s, i, w, each, want), other = theory_of(s, i, &blind, each, want);
     likeness l = measure(s, i, w, want);
-    double square = 1 + spread / squared(want, n);
     print_message("%s, %s, %2d draws, stage %d of %2d: square %5.2f, theory %5.2f; part %.2f\n",
                   w->weights ? "weights" : "outputs", w->gaussian ? "gaussian" : "signs", w->draws,
                   i, n, l.square, square, l.part);
     assert_near(l.square, square, 0, 0.25, "squared length");
     assert_near(l.part, 1, 4 * sqrt((square - 1) / SEEDS), 0, "length along the direction");
     free(each), free(want);
+    return (other - 1) / (square - 1);
 }
 
 static void draws_follow_theory(void **state)
@@ -438,6 +695,21 @@ static void draws_follow_theory(void **state)
             way w = {.weights = k & 1, .gaussian = k >> 1 & 1, .draws = draws[d]};
             for (int i = 0; i < s.oracle->stages; i++) check_theory(&s, i, &w);
         }
+    }
+    clear_images(&s);
+}
+
+/* Half of relu's outputs are dead, and one in four is the largest of its window: the variance falls with what acts. */
+static void variance_counts_what_acts(void **state)
+{
+    images_scene s = set_images(ctx, 26, "conv2x6 relu pool2 dense20 relu dense3",
+                                (size64){5, 5, 2}, 3, 3, "cross-entropy");
+    (void)state;
+    for (int gaussian = 0; gaussian < 2; gaussian++) {
+        way w = {.gaussian = gaussian, .draws = 16};
+        double conv = check_theory(&s, 0, &w), dense = check_theory(&s, 2, &w);
+        print_message("a blind twin's variance: %.2f, %.2f times that\n", conv, dense);
+        assert_true(conv > 3 && dense > 1.5);
     }
     clear_images(&s);
 }
@@ -469,9 +741,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_agree_with_brute_force),
         cmocka_unit_test(many_draws_agree_with_brute_force),
+        cmocka_unit_test(orthogonal_draws_agree_with_brute_force),
+        cmocka_unit_test(only_nodes_have_orthogonal_draws),
+        cmocka_unit_test(enough_orthogonal_draws_are_exact),
         cmocka_unit_test(draws_of_jumping_nets_agree_with_brute_force),
+        cmocka_unit_test(errors_of_dead_outputs_are_zero),
         cmocka_unit_test(parts_of_a_batch_agree_with_brute_force),
         cmocka_unit_test(draws_follow_theory),
+        cmocka_unit_test(variance_counts_what_acts),
         cmocka_unit_test(one_example_follows_theory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

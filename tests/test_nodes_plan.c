@@ -67,6 +67,26 @@ static void sites_are_planned(void **state)
                "sigma 1");
 }
 
+/* Draws begin behind a pooling: 4 x 4 of 16 x 16 pixels count where draws of 40 weights are weighed against them. */
+static void poolings_make_draws_few(void **state)
+{
+    static const char *const spec[] = {"conv3x4,same relu pool4 dense3",
+                                       "conv3x4,same relu pool4,stride2 dense3"};
+    static const char *const want[] = {
+        "outputs: 16 random draws at the largest of each window, one-sided", "weights: 16 random"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        zo_task *task = make_images(ctx, 30, 16, 16, 1, 3, 3);
+        zo_net *net = make_net(ctx, task, spec[i], 1);
+        zo_trainer *t = make_trainer(ctx, task, net, "nodes", 1, SETTINGS("set=random"));
+        const char *line = zo_trainer_plan(t, 0);
+        if (!strstr(line, want[i])) fail_msg("\"%s\" is not in: %s", want[i], line);
+        zo_trainer_destroy(t);
+        zo_net_destroy(net);
+        zo_task_destroy(task);
+    }
+}
+
 /* Few weights against outputs that each change much of what follows: 10 draws of the first layer's weights cost less than its complete set. */
 static void few_weights_are_moved(void **state)
 {
@@ -308,10 +328,10 @@ static void draws_take_no_memory(void **state)
 {
     static const char *const draws[] = {"draws=64", "draws=128", "draws=1000", "draws=4096"};
     static const char *const place[] = {"place=outputs", "place=weights"};
-    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian", "noise=hadamard"};
     (void)state;
     for (int i = 0; i < 3; i++) {
-        for (int k = 0; k < 4; k++) {
+        for (int k = 0; k < 6; k++) {
             long long first = 0;
             for (int d = 0; d < 4; d++) {
                 long long bytes = bytes_of(
@@ -327,7 +347,7 @@ static void draws_take_no_memory(void **state)
 }
 
 /* What a thread more takes: two tensors of the rows that run together, or one more for each block within a block; the room for padded
- * images, twice; z of an item; 32 KiB of noise; and small things: losses that wait, a row. */
+ * images, twice; z of an item, and where noise enters behind a pooling; 32 KiB of noise; and small things: losses that wait, a row. */
 static void threads_take_little(void **state)
 {
     (void)state;
@@ -342,11 +362,12 @@ static void threads_take_little(void **state)
         for (int s = 0; s < net->stages; s++) {
             const zo_stage *st = net->stage + s;
             if (st->activation) z += ZO_ITEM * st->ld_out;
+            if (!strcmp(st->layer->info.name, "pool")) z += 3 * ZO_ITEM * st->ld_out;
             if (st->tile_rows * ZO_PANEL > tile) tile = st->tile_rows * ZO_PANEL;
         }
         rows = rows < 8 ? 8 : rows < 112 ? rows : 112;
         double most = 4.0 * (double)(slots * rows * net->widest + 2 * net->padded + z + tile) +
-                      32768 + 2 * ZO_ITEM * 16 * 8 + 8 * (double)net->widest + 30000;
+                      32768 + 2 * ZO_ITEM * 16 * 8 + 16 * (double)net->widest + 30000;
         print_message("%s: %lld bytes, %lld for two threads more, at most %.0f\n", nets[i].spec,
                       one, more, 2 * most);
         assert_true((double)more <= 2 * most);
@@ -401,18 +422,21 @@ static void bits_depend_on_nothing_else(void **state)
         {"conv3x8 relu pool2 conv2x16 relu dense9 relu dense3", {7, 7, 1}},
         {"conv3x5,same tanh { conv3x5,same norm relu }+ dwconv3 gelu global-mean dense3", {4, 3, 3}},
         {"dense33 wta4 { dense33 step }+ dense9 quant3 dense3", {1, 1, 20}},
+        {"conv2x7,same gelu pool2,same conv1x18 quant3 global-max dense3", {5, 5, 2}},
     };
     static const char *const ways[][4] = {
         {"set=random", "place=outputs", "draws=7", "noise=rademacher"},
         {"set=random", "place=outputs", "draws=7", "noise=gaussian"},
         {"set=random", "place=weights", "draws=7", "noise=rademacher"},
         {"set=random", "place=weights", "draws=7", "noise=gaussian"},
+        {"set=random", "place=outputs", "draws=7", "noise=hadamard"},
+        {"set=random", "place=weights", "draws=7", "noise=hadamard"},
         {"set=complete", "place=outputs", "draws=1", "noise=rademacher"},
         {"set=auto", "place=auto", "draws=20", "noise=rademacher"},
     };
     (void)state;
-    for (int i = 0; i < 3; i++) {
-        for (int w = 0; w < 6; w++)
+    for (int i = 0; i < 4; i++) {
+        for (int w = 0; w < 8; w++)
             check_step_bits(
                 of[i].spec, of[i].in,
                 SETTINGS("batch=33", "sides=two", ways[w][0], ways[w][1], ways[w][2], ways[w][3]));
@@ -422,12 +446,12 @@ static void bits_depend_on_nothing_else(void **state)
 /* More draws than wait together. */
 static void bits_of_many_draws_depend_on_nothing_else(void **state)
 {
-    static const char *const noise[] = {"noise=rademacher", "noise=gaussian"};
+    static const char *const noise[] = {"noise=rademacher", "noise=gaussian", "noise=hadamard"};
     static const char *const place[] = {"place=outputs", "place=weights"};
     (void)state;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 6; k++) {
         const char *const *settings =
-            SETTINGS("batch=33", "sides=one", "set=random", "draws=67", noise[k % 2], place[k / 2]);
+            SETTINGS("batch=33", "sides=one", "set=random", "draws=67", noise[k % 3], place[k / 3]);
         check_step_bits("dense20 wta3 dense9 tanh dense3", (size64){1, 1, 12}, settings);
         check_step_bits("conv2x5 relu dwconv2,same gelu dense3", (size64){3, 3, 2}, settings);
     }
@@ -438,6 +462,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sites_are_planned),
         cmocka_unit_test(few_weights_are_moved),
+        cmocka_unit_test(poolings_make_draws_few),
         cmocka_unit_test(plans_cost_what_they_say),
         cmocka_unit_test(many_blocks_are_nothing_special),
         cmocka_unit_test(cost_equals_a_count),

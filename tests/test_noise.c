@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "kernels/kernels.h"
+#include "learn/noise.h"
 
 #define SEEDS 10
 #define MANY (1 << 18)
@@ -442,6 +443,83 @@ static void streams_do_not_go_together(void **state)
     }
 }
 
+/* ---- orthogonal signs ---- */
+
+/* The signs of all draws at number j. malloc'ed: [draws] of 1 or -1. */
+static int *signs_at(const zo_hadamard *h, size_t draws, size_t at)
+{
+    int *sign = calloc(draws, sizeof *sign);
+    uint16_t *out = calloc(h->words, sizeof *out);
+    for (size_t d = 0; d < draws; d++) {
+        zo_hadamard_draw(h, d, out);
+        sign[d] = out[at / 16] >> at % 16 & 1 ? -1 : 1;
+    }
+    free(out);
+    return sign;
+}
+
+static int agreement(const int *a, const int *b, size_t n)
+{
+    int sum = 0;
+    for (size_t i = 0; i < n; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+/* Numbers of different columns: every two of as many as there are rows, pads between them not counted. And the same column, once more than
+ * that: the same signs or the opposite ones. */
+static void all_rows_are_orthogonal(void **state)
+{
+    enum { WORDS = 16, PITCH = 16 };
+    uint16_t pattern[(1 + ZO_HADAMARD_MOST) * WORDS];
+    (void)state;
+    for (size_t channels = 5; channels <= 16; channels += 11) {
+        for (int bits = 0; bits <= 6; bits++) {
+            zo_hadamard h = {.pattern = pattern};
+            zo_stream s = stream((uint64_t)bits);
+            size_t draws = (size_t)1 << bits, n = WORDS * channels;
+            int *sign[WORDS * PITCH];
+            zo_hadamard_begin(&h, kernel_set(0), &s, draws, channels, PITCH, WORDS);
+            assert_int_equal(h.bits, bits);
+            for (size_t j = 0; j < n; j++)
+                sign[j] = signs_at(&h, draws, j / channels * PITCH + j % channels);
+            for (size_t i = 0; i < n; i++) {
+                for (size_t j = 0; j < n; j++) {
+                    int want = i % draws == j % draws ? (int)draws : 0;
+                    assert_int_equal(abs(agreement(sign[i], sign[j], draws)), want);
+                }
+            }
+            for (size_t j = 0; j < n; j++) free(sign[j]);
+        }
+    }
+}
+
+/* Fewer draws than rows are different rows; signs are fair over streams, at each number and of every two. */
+static void orthogonal_signs_are_fair(void **state)
+{
+    enum { STREAMS = 4000, DRAWS = 5, N = 16 };
+    uint16_t pattern[(1 + ZO_HADAMARD_MOST) * 8], out[DRAWS][8];
+    int sum[N] = {0}, both[N][N] = {{0}};
+    (void)state;
+    for (uint64_t seed = 0; seed < STREAMS; seed++) {
+        zo_hadamard h = {.pattern = pattern};
+        zo_stream s = stream(seed);
+        zo_hadamard_begin(&h, kernel_set(0), &s, DRAWS, 16, 16, 8);
+        for (size_t d = 0; d < DRAWS; d++) {
+            zo_hadamard_draw(&h, d, out[d]);
+            for (size_t e = 0; e < d; e++) assert_memory_not_equal(out[d], out[e], sizeof *out);
+        }
+        for (int i = 0; i < N; i++) {
+            int a = out[3][0] >> i & 1 ? -1 : 1;
+            sum[i] += a;
+            for (int j = 0; j < i; j++) both[i][j] += a * (out[3][0] >> j & 1 ? -1 : 1);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        assert_true(abs(sum[i]) < 5 * sqrt(STREAMS));
+        for (int j = 0; j < i; j++) assert_true(abs(both[i][j]) < 5 * sqrt(STREAMS));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +533,8 @@ int main(void)
         cmocka_unit_test(wrong_normal_numbers_are_seen),
         cmocka_unit_test(signs_are_fair),
         cmocka_unit_test(unfair_signs_are_seen),
+        cmocka_unit_test(all_rows_are_orthogonal),
+        cmocka_unit_test(orthogonal_signs_are_fair),
         cmocka_unit_test(streams_do_not_go_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,7 +126,7 @@ static void check_outputs(const bench *b, int i, bool signs)
     /* z is not kept where there is no activation */
     const float *from = s->activation ? z : h;
     static const int32_t same[EXAMPLES] = {0, 1, 2, 3, 4};
-    b->k->disturb(moved, s->ld_out, from, s->ld_out, same, EXAMPLES, s->ld_out, noise.sigma,
+    b->k->disturb(moved, s->ld_out, from, s->ld_out, NULL, same, EXAMPLES, s->ld_out, noise.sigma,
                   noise.signs, s->ld_out / 16, noise.noise, s->ld_out, NULL, 0);
     if (f) f(moved, pitch, moved, pitch, EXAMPLES * pixels, (size_t)s->out.channels, s->number);
     for (size_t p = 0; p < EXAMPLES * pixels; p++)

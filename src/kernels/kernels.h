@@ -161,10 +161,12 @@ typedef struct zo_kernels {
     void (*column_update)(float *h, size_t ldh, const zo_move *moves, size_t m, const float *z,
                           size_t ldz, const float *packed, size_t k, size_t n,
                           zo_activate_fn activate, int number);
-    /* h[r] = f(z[example_r] + sigma * noise of row r), r < m: cached outputs, moved. signs and noise as in zo_epilogue, one or none. */
-    void (*disturb)(float *h, size_t ldh, const float *z, size_t ldz, const int32_t *example,
-                    size_t m, size_t n, float sigma, const uint16_t *signs, size_t ld_signs,
-                    const float *noise, size_t ld_noise, zo_activate_fn activate, int number);
+    /* h[r] = f(z[example_r] + sigma * noise of row r), r < m: cached outputs, moved. signs and noise as in zo_epilogue, one or none. With a
+     * floor (NULL: none), which lies as z does, h is no less than floor[example_r]. h may be z where example_r = r. */
+    void (*disturb)(float *h, size_t ldh, const float *z, size_t ldz, const float *floor,
+                    const int32_t *example, size_t m, size_t n, float sigma, const uint16_t *signs,
+                    size_t ld_signs, const float *noise, size_t ld_noise, zo_activate_fn activate,
+                    int number);
     /* t[i * ldt] = scale * sum over j < n of x[i][j] * (+1 or -1 by bit j of the signs, or noise[j]); a sum runs in 16 lanes, then lanes
      * fold in halves. noise is padded with zeros. */
     void (*project)(float *t, size_t ldt, const float *x, size_t ldx, size_t m, size_t n,

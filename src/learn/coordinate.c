@@ -158,7 +158,7 @@ static zo_status init_worker(desk *w, const state *s)
         if (!st->layer->product && st->weight_floats + st->bias_floats > weights)
             weights = st->weight_floats + st->bias_floats;
     }
-    zo_status status = zo_moves_init(&w->moves, &s->trace, ZO_NOISE_RADEMACHER, 16, weights);
+    zo_status status = zo_moves_init(&w->moves, &s->trace, ZO_NOISE_RADEMACHER, 1, 16, weights, 0);
     if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->line = zo_alloc_zero(l->ctx, ROWS, sizeof(float));
     w->g = zo_alloc_zero(l->ctx, TILE_FLOATS, sizeof(float));

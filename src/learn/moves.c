@@ -5,18 +5,25 @@
 #define ROWS_LEAST 8
 #define ROWS_FLOATS 65536 /* of the widest activations: half of what a core keeps near it */
 #define KEPT_BLOCKS 2048  /* of noise, 16 bytes each, that stay from the draws to their sum */
+#define FARTHEST 4        /* deviations: normal numbers beyond are left out of account */
 
 static bool grouped(const zo_stage *s) { return s->activation && s->activation->grouped; }
 
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights)
 {
-    return zo_net_tail_cost(net, i + 1) + (weights ? net->stage[i].cost : 0);
+    return zo_net_tail_cost(net, zo_moves_entry(net, i, weights) + 1) +
+           (weights ? net->stage[i].cost : 0);
+}
+
+int zo_moves_entry(const zo_net *net, int i, bool weights)
+{
+    return weights ? i : zo_entry_stage(net, i);
 }
 
 size_t zo_moves_floats(const zo_net *net, int i, bool weights)
 {
     const zo_stage *s = net->stage + i;
-    return weights ? s->weight_floats + s->bias_floats : s->ld_out;
+    return weights ? s->weight_floats + s->bias_floats : net->stage[zo_entry_stage(net, i)].ld_out;
 }
 
 static size_t blocks_of(zo_noise_kind noise, size_t floats)
@@ -35,14 +42,14 @@ size_t zo_moves_rows(const zo_net *net)
     return rows < ROWS_LEAST ? ROWS_LEAST : rows < ZO_MOVES_ROWS ? rows : ZO_MOVES_ROWS;
 }
 
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
-                        size_t weights)
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
+                        size_t most, size_t weights, size_t pooled)
 {
     const zo_learner *l = trace->l;
     const zo_net *net = l->net;
     bool gaussian = noise == ZO_NOISE_GAUSSIAN;
     size_t blocks = blocks_of(noise, most);
-    *m = (zo_moves){.trace = trace, .noise = noise, .rows = zo_moves_rows(net)};
+    *m = (zo_moves){.trace = trace, .noise = noise, .draws = draws, .rows = zo_moves_rows(net)};
     m->scratch = zo_alloc_zero(l->ctx, zo_net_scratch(net, m->rows) + 16, sizeof(float));
     m->target = zo_alloc_zero(l->ctx, ZO_MOVES_ROWS * (size_t)net->outputs, sizeof(float));
     m->weights = zo_alloc_zero(l->ctx, weights + 16, sizeof(float));
@@ -51,15 +58,19 @@ zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise,
     if (m->blocks < blocks * ZO_MOVES_DRAWS) m->blocks = blocks * ZO_MOVES_DRAWS;
     m->signs = zo_alloc_zero(l->ctx, (gaussian ? 1 : m->blocks) * 8, sizeof(uint16_t));
     m->normal = zo_alloc_zero(l->ctx, (gaussian ? m->blocks : 1) * 4, sizeof(float));
-    bool all = m->scratch && m->target && m->weights && m->signs && m->normal;
-    return all ? ZO_OK : ZO_NO_MEMORY;
+    size_t pattern = noise == ZO_NOISE_HADAMARD ? zo_hadamard_words(8 * blocks) : 1;
+    m->hadamard.pattern = zo_alloc_zero(l->ctx, pattern, sizeof(uint16_t));
+    bool all = m->scratch && m->target && m->weights && m->signs && m->normal && m->hadamard.pattern;
+    if (!all) return ZO_NO_MEMORY;
+    return zo_entry_init(&m->entry, trace, most < net->widest ? most : net->widest, pooled);
 }
 
 void zo_moves_fini(zo_moves *m)
 {
     if (!m->trace) return;
-    void *all[] = {m->scratch, m->target, m->weights, m->signs, m->normal};
+    void *all[] = {m->scratch, m->target, m->weights, m->signs, m->normal, m->hadamard.pattern};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(m->trace->l->ctx, all[i]);
+    zo_entry_fini(&m->entry);
 }
 
 /* ---- rows that wait ---- */
@@ -124,6 +135,18 @@ static size_t noise_at(const zo_moves *c, const zo_place *at, size_t r, size_t d
            blocks_of(c->noise, at->floats);
 }
 
+/* Orthogonal signs of draws [d, d + n), over the numbers that are no pads. */
+static void make_hadamard(zo_moves *c, const zo_place *at, const zo_stream *stream, size_t d,
+                          size_t n, uint16_t *out)
+{
+    const zo_shape *shape = &c->trace->l->net->stage[at->entry].out;
+    size_t words = 8 * blocks_of(c->noise, at->floats);
+    zo_hadamard_begin(&c->hadamard, c->trace->l->k, stream, c->draws,
+                      at->weights ? at->floats : (size_t)shape->channels,
+                      at->weights ? at->floats : shape->pitch, words);
+    for (size_t i = 0; i < n; i++) zo_hadamard_draw(&c->hadamard, d + i, out + i * words);
+}
+
 /* The noise of draws [k + d, k + d + n) of row r, n <= ZO_MOVES_DRAWS, from the stream of the example at this stage. */
 static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t d, size_t n)
 {
@@ -135,6 +158,8 @@ static void make_noise(zo_moves *c, const zo_place *at, size_t r, size_t k, size
     uint32_t from = (uint32_t)((k + d) * blocks);
     if (c->noise == ZO_NOISE_GAUSSIAN)
         zo_noise_normal(l->k, &stream, from, n * 4 * blocks, c->normal + 4 * to);
+    else if (c->noise == ZO_NOISE_HADAMARD)
+        make_hadamard(c, at, &stream, k + d, n, c->signs + 8 * to);
     else
         zo_noise_signs(l->k, &stream, from, n * 8 * blocks, c->signs + 8 * to);
 }
@@ -158,16 +183,18 @@ static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t d, si
     const zo_stage *st = net->stage + at->stage;
     zo_activate_fn f = grouped(st) ? NULL : zo_stage_activate(c->trace->l->k, st);
     static const int32_t same[ZO_MOVES_DRAWS];
+    const float *z = zo_entry_z(&c->entry, at->stage, at->first, r, at->worker),
+                *floor = zo_entry_floor(&c->entry, at->stage, r);
+    size_t ld = at->floats;
     for (size_t m; d < end; d += m) {
         m = c->rows - c->n < end - d ? c->rows - c->n : end - d;
-        float *rows = zo_moves_waiting(c, at->stage) + c->n * st->ld_out;
-        c->trace->l->k->disturb(rows, st->ld_out, zo_moves_z(c, at, r), st->ld_out, same, m,
-                                st->ld_out, move, signs_of(c, at, r, d),
-                                8 * blocks_of(c->noise, st->ld_out), normal_of(c, at, r, d),
-                                4 * blocks_of(c->noise, st->ld_out), f, st->number);
+        float *rows = zo_moves_waiting(c, at->entry) + c->n * ld;
+        c->trace->l->k->disturb(rows, ld, z, ld, floor, same, m, ld, move, signs_of(c, at, r, d),
+                                8 * blocks_of(c->noise, ld), normal_of(c, at, r, d),
+                                4 * blocks_of(c->noise, ld), f, st->number);
         if (grouped(st)) zo_stage_activation(net, st, m, rows, rows);
         for (size_t x = 0; x < m; x++) zo_moves_add_row(c, at->first + r, to + d + x);
-        if (c->n == c->rows) zo_moves_run(c, at->stage);
+        if (c->n == c->rows) zo_moves_run(c, at->entry);
     }
 }
 
@@ -190,6 +217,11 @@ static void draw_weights(zo_moves *c, const zo_place *at, size_t r, size_t d, si
         zo_moves_add_row(c, at->first + r, to + d);
         if (c->n == c->rows) zo_moves_run(c, at->stage);
     }
+}
+
+void zo_moves_enter(zo_moves *c, const zo_place *at)
+{
+    if (!at->weights) zo_entry_find(&c->entry, at->stage, at->first, at->m, at->worker);
 }
 
 size_t zo_moves_batch(const zo_moves *c, const zo_place *at, size_t n)
@@ -218,7 +250,7 @@ void zo_moves_draw(zo_moves *c, const zo_place *at, size_t row, size_t rows, siz
             }
         }
     }
-    zo_moves_run(c, at->stage);
+    zo_moves_run(c, at->entry);
 }
 
 void zo_moves_add(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t n,
@@ -238,4 +270,10 @@ void zo_moves_add(zo_moves *c, const zo_place *at, size_t r, size_t k, size_t n,
                                at->floats, weights);
         }
     }
+}
+
+void zo_moves_silence(zo_moves *c, const zo_place *at, size_t r, float sigma, float *errors)
+{
+    float move = c->noise == ZO_NOISE_GAUSSIAN ? FARTHEST * sigma : sigma;
+    zo_entry_silence(&c->entry, at->stage, at->first, r, at->worker, move, errors);
 }

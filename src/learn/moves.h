@@ -4,8 +4,8 @@
 #ifndef ZO_LEARN_MOVES_H
 #define ZO_LEARN_MOVES_H
 
+#include "learn/entry.h"
 #include "learn/noise.h"
-#include "learn/trace.h"
 
 #define ZO_MOVES_ROWS 112 /* most rows that run on together: full blocks for every kernel */
 #define ZO_MOVES_DRAWS 16 /* draws whose noise is made together */
@@ -13,6 +13,7 @@
 typedef struct zo_moves {
     const zo_trace *trace;
     zo_noise_kind noise;
+    size_t draws; /* of an example and site */
     size_t rows; /* that run on together: fewer of large activations, so that they stay in the near caches */
     double cost; /* multiply-adds done since it was set to 0 */
 
@@ -25,7 +26,9 @@ typedef struct zo_moves {
     float *weights;  /* moved weights and bias of a stage */
     uint16_t *signs; /* [blocks][8]; or, for normal numbers: */
     float *normal;   /* [blocks][4] */
-    size_t blocks;   /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
+    zo_hadamard hadamard;
+    zo_entry entry; /* of moved outputs */
+    size_t blocks;  /* of noise that there is room for: ZO_MOVES_DRAWS draws at the least */
     bool kept; /* the noise of all rows of the last zo_moves_draw() is there, from `kept_row` on, `kept_draws` for each */
     size_t kept_row, kept_draws;
 } zo_moves;
@@ -35,8 +38,12 @@ typedef struct zo_place {
     int stage, worker;
     size_t first, m;
     bool weights;  /* its weights and bias are moved, not its outputs */
+    int entry;     /* rows begin with the outputs of this stage: zo_moves_entry() */
     size_t floats; /* of a draw, pads included: zo_moves_floats() */
 } zo_place;
+
+/* The stage with whose outputs the rows of draws of stage i begin: i, or a pooling behind it (entry.h). */
+int zo_moves_entry(const zo_net *net, int i, bool weights);
 
 /* Floats of a draw of stage i. */
 size_t zo_moves_floats(const zo_net *net, int i, bool weights);
@@ -47,9 +54,10 @@ double zo_moves_blocks(zo_noise_kind noise, size_t floats, size_t n);
 /* Multiply-adds of one draw. */
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights);
 
-/* Sizes everything for draws of at most `most` floats, of which moved weights take `weights`. Errors: NO_MEMORY; fini is due all the same. */
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
-                        size_t weights);
+/* Sizes everything for so many draws of at most `most` floats, of which moved weights take `weights`, and those behind a pooling `pooled`. Errors:
+ * NO_MEMORY; fini is due all the same. */
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
+                        size_t most, size_t weights, size_t pooled);
 void zo_moves_fini(zo_moves *m);
 
 /* Rows that may wait, for a net of such activations. */
@@ -63,6 +71,9 @@ void zo_moves_run(zo_moves *m, int i);
 /* z of row r of what is moved. */
 const float *zo_moves_z(const zo_moves *m, const zo_place *at, size_t r);
 
+/* Once for the draws of a place, before they are made. */
+void zo_moves_enter(zo_moves *m, const zo_place *at);
+
 /* Most rows for which zo_moves_draw() of `n` draws should be called at once: zo_moves_add() then finds their noise made. */
 size_t zo_moves_batch(const zo_moves *m, const zo_place *at, size_t n);
 
@@ -74,5 +85,8 @@ void zo_moves_draw(zo_moves *m, const zo_place *at, size_t row, size_t rows, siz
 /* sum[floats] += weight[d] * draw k + d of row r, d < n: a row of the last zo_moves_draw(), and its draws. */
 void zo_moves_add(zo_moves *m, const zo_place *at, size_t r, size_t k, size_t n,
                   const double *weight, float *sum);
+
+/* errors[floats] of moved outputs of row r = 0 where moves of that sigma change nothing, whatever else moves: there the losses are noise. */
+void zo_moves_silence(zo_moves *m, const zo_place *at, size_t r, float sigma, float *errors);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * For a site with outputs z and moved losses L+ and L- (L- is the clean loss when draws are one-sided):
  *   random    e = 1/(d sigma K) sum over draws k of (L+ - L-) xi_k,  d = 1 one-sided, 2 two-sided
+ *             Noise enters only where it can act (entry.h).
  *   complete  e_j = (L(z + sigma unit_j) - L-) / (d sigma), every output in turn, by partial passes (nn/partial.h): only what a moved output
  *             changes is computed again; an output whose activation does not change, or is not the largest of its window, costs nothing.
  * The direction of the layer is then e^T x / examples. Where a complete set is costly it is taken for some examples of the batch: that has
@@ -33,6 +34,7 @@ typedef struct settings {
 /* How a stage is treated; count 0: it has no parameters. */
 typedef struct site {
     bool complete, weights;
+    int entry; /* of draws, as in zo_place */
     int sides;
     int examples; /* of the batch */
     float sigma;
@@ -92,7 +94,8 @@ static void plan_site(state *s, int i)
     /* Cost x variance, which is as many draws as there are numbers, of what is there to choose from. */
     double whole = s->way[i].cost * p->sides / net->cost,
            by_weights = (double)st->parameters * zo_moves_draw_cost(net, i, true) / net->cost,
-           by_outputs = (double)st->outputs * zo_moves_draw_cost(net, i, false) / net->cost;
+           by_outputs = (double)net->stage[zo_moves_entry(net, i, false)].outputs *
+                        zo_moves_draw_cost(net, i, false) / net->cost;
     p->weights = s->set.place == PLACE_WEIGHTS ||
                  (s->set.place == PLACE_AUTO && s->set.set != SET_COMPLETE &&
                   by_weights < (complete ? whole / p->sides : by_outputs));
@@ -103,6 +106,7 @@ static void plan_site(state *s, int i)
     p->sigma = (float)(jump ? s->set.sigma_jump : p->weights ? s->set.sigma_weights : s->set.sigma);
     if (p->weights && jump) p->sigma = (float)(s->set.sigma_jump / sqrt(st->fan_in + 1));
     p->count = p->complete ? (size_t)st->outputs : (size_t)s->set.draws;
+    p->entry = zo_moves_entry(net, i, p->weights);
     p->floats = zo_moves_floats(net, i, p->weights);
     p->cost = p->complete ? whole * p->examples / l->batch
                           : (double)s->set.draws * zo_moves_draw_cost(net, i, p->weights) *
@@ -115,18 +119,20 @@ static void plan_site(state *s, int i)
 static zo_status init_worker(desk *w, const state *s)
 {
     const zo_learner *l = learner(s);
-    size_t waiting = s->group, losses = s->group * ZO_ITEM, most = 16, drawn = 16, weights = 0;
+    size_t waiting = s->group, losses = s->group * ZO_ITEM, most = 16, drawn = 16, weights = 0,
+           pooled = 0;
     for (int i = 0; i < l->net->stages; i++) {
         const site *p = s->site + i;
         if (p->count && p->floats > most) most = p->floats;
         if (p->count && !p->complete && p->floats > drawn) drawn = p->floats;
         if (p->weights && p->floats > weights) weights = p->floats;
+        if (p->count && !p->complete && p->entry > i && p->floats > pooled) pooled = p->floats;
         size_t rows = p->examples < ZO_ITEM ? (size_t)p->examples : ZO_ITEM;
         if (p->complete && p->count > waiting) waiting = p->count;
         if (p->complete && p->count * rows > losses) losses = p->count * rows;
     }
-    zo_status status =
-        zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise, drawn, weights);
+    zo_status status = zo_moves_init(&w->moves, &s->trace, (zo_noise_kind)s->set.noise,
+                                     (size_t)s->set.draws, drawn, weights, pooled);
     if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->errors = zo_alloc_zero(l->ctx, most, sizeof(float));
     w->plus = zo_alloc_zero(l->ctx, losses, sizeof(double));
@@ -257,10 +263,16 @@ static void add_errors(const state *s, desk *w, const zo_place *at, size_t r, si
 {
     const site *p = s->site + at->stage;
     const zo_stage *st = learner(s)->net->stage + at->stage;
+    bool pooled = at->entry > at->stage;
     memset(w->errors, 0, p->floats * sizeof *w->errors);
-    if (k > 0) take_errors(st, of + p->results, w->errors);
+    if (k > 0 && pooled) zo_entry_take(&w->moves.entry, at->stage, r, of + p->results, w->errors);
+    if (k > 0 && !pooled) take_errors(st, of + p->results, w->errors);
     zo_moves_add(&w->moves, at, r, k, n, w->weight, w->errors);
-    give_errors(st, w->errors, of + p->results);
+    zo_moves_silence(&w->moves, at, r, p->sigma, w->errors);
+    if (pooled)
+        zo_entry_give(&w->moves.entry, at->stage, r, w->errors, of + p->results);
+    else
+        give_errors(st, w->errors, of + p->results);
 }
 
 /* The same for the item's direction of moved weights. */
@@ -277,6 +289,7 @@ static void add_weights(const state *s, desk *w, const zo_place *at, size_t r, s
 static void random_site(const state *s, desk *w, const zo_place *at, double *results)
 {
     const site *p = s->site + at->stage;
+    zo_moves_enter(&w->moves, at);
     for (size_t k = 0; k < p->count; k += s->group) {
         size_t n = p->count - k < s->group ? p->count - k : s->group,
                most = zo_moves_batch(&w->moves, at, n);
@@ -313,7 +326,7 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
         const site *p = s->site + i;
         if (!p->count || first >= (size_t)p->examples) continue;
         size_t some = (size_t)p->examples - first < m ? (size_t)p->examples - first : m;
-        zo_place at = {i, worker, first, some, p->weights, p->floats};
+        zo_place at = {i, worker, first, some, p->weights, p->entry, p->floats};
         if (p->complete)
             complete_site(s, s->worker + worker, &at, results);
         else
@@ -440,7 +453,8 @@ static bool plan(const void *st, int index, char *out, size_t room)
     if (p->complete)
         snprintf(how, sizeof how, "complete set of %zu outputs%s", p->count, some);
     else
-        snprintf(how, sizeof how, "%zu random draws", p->count);
+        snprintf(how, sizeof how, "%zu random draws%s", p->count,
+                 p->entry > i ? " at the largest of each window" : "");
     snprintf(out, room,
              "%d %s %s: %s, %s-sided, sigma %g, about %.3g forward-equivalents an example",
              net->stage[i].word, net->word[net->stage[i].word], p->weights ? "weights" : "outputs",
@@ -484,8 +498,9 @@ static const zo_param params[] = {
         settings, limit, 1, 0, 1e9,
         "forward-equivalents an example that auto spends on a layer's complete set: a costlier "
         "one is taken for a part of the batch; 0: none is taken"),
-    ZO_PARAM_CHOICE_ROW(settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_CHOICES,
-                        "distribution of random draws"),
+    ZO_PARAM_CHOICE_ROW(
+        settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_ALL_CHOICES,
+        "distribution of random draws; hadamard: signs, orthogonal over an example's draws"),
     ZO_PARAM_CHOICE_ROW(settings, shaping, ZO_SHAPE_RAW, ZO_SHAPING_CHOICES,
                         "what becomes of an example's losses at a site"),
     ZO_PARAM_END,

@@ -338,7 +338,7 @@ static void run_first(const zo_population *p, zo_chunk *c, size_t pair)
     move_first(p, c, pair);
     for (size_t side = 0; side < 2; side++) {
         size_t row = zo_chunk_row(c, pair, side);
-        l->k->disturb(zo_chunk_tensor(p, c, 1) + row * s->ld_out, s->ld_out, p->z, s->ld_out,
+        l->k->disturb(zo_chunk_tensor(p, c, 1) + row * s->ld_out, s->ld_out, p->z, s->ld_out, NULL,
                       c->example + row, c->examples, s->ld_out, side ? -1 : 1, NULL, 0, c->moved,
                       s->ld_out, f, s->number);
     }

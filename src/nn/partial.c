@@ -173,11 +173,17 @@ static size_t start_floats(size_t entries)
     return zo_round16(entries * sizeof(size_t) / sizeof(float));
 }
 
+bool zo_way_pools(const zo_net *net, int site)
+{
+    const zo_stage *s = net->stage + site;
+    return !grouped(s) && site + 1 < net->stages && side_by_side(s + 1);
+}
+
 void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t floats)
 {
-    const zo_stage *s = net->stage + site, *next = s + 1, *end = net->stage + net->stages;
+    const zo_stage *s = net->stage + site, *end = net->stage + net->stages;
     *way = (zo_way){.site = site, .pixels = grouped(s), .point = site + 1};
-    way->pooled = !way->pixels && next < end && side_by_side(next);
+    way->pooled = zo_way_pools(net, site);
     way->point += way->pooled;
     int last = way->point, first = last < net->stages && copies(net->stage + last) ? last + 1 : last;
     const zo_stage *f = net->stage + first;

@@ -28,6 +28,10 @@ typedef struct zo_way {
     double cost; /* multiply-adds of a complete set of an example, about: behind a pooling of the largest one output of each window counts */
 } zo_way;
 
+/* Whether a pooling behind stage `site` takes each of its outputs at most once, as one number: windows lie side by side, nothing else sees
+ * the tensor between, and no activation looks at several channels. */
+bool zo_way_pools(const zo_net *net, int site);
+
 /* The way of stage `site`. `most`: rows that a caller can hold, `floats`: of whole rows that it has room for. */
 void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t floats);
 

@@ -2,22 +2,27 @@
 #ifndef ZO_KERNELS_ROWS_H
 #define ZO_KERNELS_ROWS_H
 
-static void disturb(float *h, size_t ldh, const float *z, size_t ldz, const int32_t *example,
-                    size_t m, size_t n, float sigma, const uint16_t *signs, size_t ld_signs,
-                    const float *noise, size_t ld_noise, zo_activate_fn activate, int number)
+static void disturb(float *h, size_t ldh, const float *z, size_t ldz, const float *floor,
+                    const int32_t *example, size_t m, size_t n, float sigma, const uint16_t *signs,
+                    size_t ld_signs, const float *noise, size_t ld_noise, zo_activate_fn activate,
+                    int number)
 {
-    bool relu = activate == relu_activate;
-    v16 weight = v_set(sigma), floor = v_set(relu ? 0 : -INFINITY);
+    bool relu = activate == relu_activate, whole = activate && !relu;
+    v16 weight = v_set(sigma), least = v_set(relu ? 0 : -INFINITY);
     for (size_t r = 0; r < m; r++) {
-        const float *from = z + (size_t)example[r] * ldz;
+        const float *from = z + (size_t)example[r] * ldz,
+                    *other = floor ? floor + (size_t)example[r] * ldz : NULL;
         float *to = h + r * ldh;
         for (size_t j = 0; j < n; j += 16) {
             v16 x = v_load(from + j);
             if (signs) x = v_add(x, v_signed(sigma, signs[r * ld_signs + j / 16]));
             if (noise) x = v_fma(weight, v_load(noise + r * ld_noise + j), x);
-            v_store(to + j, v_max(floor, x));
+            x = v_max(least, x);
+            v_store(to + j, other && !whole ? v_max(v_load(other + j), x) : x);
         }
-        if (activate && !relu) activate(to, ldh, to, ldh, 1, n, number);
+        if (whole) activate(to, ldh, to, ldh, 1, n, number);
+        for (size_t j = 0; whole && other && j < n; j += 16)
+            v_store(to + j, v_max(v_load(other + j), v_load(to + j)));
     }
 }
 
