@@ -51,7 +51,7 @@ class Measure(Command):
 
     def test_straight_through_is_asked_for_by_name(self):
         words = ["train", "blobs", "--set", "n=300", "--epochs", "1", "--quiet", "--net",
-                 "dense8 step dense4", "--measure", "alignment-straight-through"]
+                 "dense8 step dense3", "--measure", "alignment-straight-through"]
         self.good(*words, "--out", "run")
         last = self.lines("run")[-1]
         self.assertEqual(last["reference"], "straight-through")

@@ -100,6 +100,53 @@ static void the_direction_is_that_of_the_next_step(void **state)
     zo_task_destroy(task);
 }
 
+/* Measures two steps in a context; out[10]: what that came to. */
+static zo_status measure_twice(zo_context *in, double *out)
+{
+    zo_task *task = NULL;
+    zo_net *net = NULL;
+    zo_measure *m = NULL;
+    zo_task_def of_task = zo_task_default_def();
+    of_task.name = "spirals";
+    of_task.settings = SETTINGS("n=150");
+    zo_net_def of_net = zo_net_default_def();
+    of_net.spec = "dense7 tanh dense18 relu dense2";
+    of_net.inputs = of_net.outputs = 2;
+    zo_trainer_def def = zo_trainer_default_def();
+    def.settings = SETTINGS("batch=50", "limit=0.1");
+    zo_status status = zo_task_create(in, &of_task, &task);
+    if (!status) status = zo_net_create(in, &of_net, &net);
+    def.task = task, def.net = net;
+    if (!status) status = zo_measure_create(in, &def, "alignment", &m);
+    for (int64_t step = 0; step < 2 && !status; step++) status = zo_measure_at(m, net, step, 0.1);
+    for (int i = 0; i < 3 && !status; i++) {
+        out[3 * i] = m->layer[i].cosine;
+        out[3 * i + 1] = m->layer[i].predicted;
+        out[3 * i + 2] = m->layer[i].snr;
+    }
+    if (!status) out[9] = m->predicted;
+    zo_measure_destroy(m);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+    return status;
+}
+
+static zo_status measure_refused(zo_context *in, void *out) { return measure_twice(in, out); }
+
+static void measuring_leaks_nothing_and_is_reproducible(void **state)
+{
+    (void)state;
+    double want[10] = {0}, got[10] = {0};
+    assert_true(refuse_each(measure_refused, want) > 50);
+    for (int i = 0; i < 10; i++) assert_true(isfinite(want[i]));
+    for (int threads = 1; threads <= 3; threads++) {
+        zo_context *other = make_context(threads, threads == 2 ? NULL : "ref", NULL);
+        assert_int_equal(measure_twice(other, got), ZO_OK);
+        assert_memory_equal(got, want, sizeof want);
+        zo_context_destroy(other);
+    }
+}
+
 /* ---- theory ---- */
 
 enum { SEEDS = 10 };
@@ -351,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(complete_sets_are_exact_and_other_batches_are_noticed),
         cmocka_unit_test(the_direction_is_that_of_the_next_step),
+        cmocka_unit_test(measuring_leaks_nothing_and_is_reproducible),
         cmocka_unit_test(cosines_follow_theory),
         cmocka_unit_test(signal_to_noise_is_that_of_the_examples),
         cmocka_unit_test(signal_to_noise_is_that_of_the_draws),
