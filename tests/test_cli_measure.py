@@ -2,6 +2,7 @@
 """--measure: what is recorded and shown, what is refused, and that training is the same."""
 
 import json
+import time
 
 import cli_support
 from cli_support import BLOBS, Command
@@ -34,12 +35,26 @@ class Measure(Command):
         self.assertRegex(table, r"(?m)^  time: passes +\d+\.\d+ %$")
         self.assertNotIn("measured after", self.good("show", "plain").stdout)
 
+    def same(self, run, other):
+        """Measured alike, but for the time."""
+        for a, b in zip(self.lines(run), self.lines(other), strict=True):
+            del a["time"], b["time"]
+            self.assertEqual(a, b)
+
     def test_config_takes_it_over(self):
         self.good(*BLOBS, "--out", "a", "--quiet", "--measure", "alignment")
         self.good("train", "--config", "a", "--out", "b", "--quiet")
-        for a, b in zip(self.lines("a"), self.lines("b"), strict=True):
-            del a["time"], b["time"]
-            self.assertEqual(a, b)
+        self.same("a", "b")
+
+    def test_a_killed_run_goes_on_measuring(self):
+        words = ["train", "blobs", "--net", "dense16 relu dense4", "--set", "classes=4", "--epochs",
+                 "1500", "--threads", "1", "--measure", "alignment"]
+        with self.training(*words, "--out", "run"):
+            time.sleep(.1)
+        self.good("resume", "run", "--quiet", "--threads", "2")
+        self.good(*words, "--out", "whole", "--quiet")
+        self.assertGreater(json.loads(self.good("show", "run", "--json").stdout).get("resumed", 0), 0)
+        self.same("run", "whole")
 
     def test_refused(self):
         quiet = [*BLOBS, "--quiet", "--measure"]
