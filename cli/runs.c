@@ -73,12 +73,17 @@ static void note_line(cli_run *r, json_t *line)
     const char *event = json_string_value(json_object_get(line, "event"));
     bool result = event && !strcmp(event, "result"), report = event && !strcmp(event, "report");
     bool resumed = event && !strcmp(event, "resumed");
+    bool measured = event && !strcmp(event, "measure");
     r->lines++;
     r->resumed += resumed;
     if (result || report || resumed) r->ended = result;
     if (result || report) {
         json_decref(r->last);
         r->last = json_incref(line);
+    }
+    if (measured) {
+        json_decref(r->measured);
+        r->measured = json_incref(line);
     }
     json_decref(line);
 }
@@ -160,6 +165,7 @@ void cli_run_free(cli_run *run)
     free(run->fault);
     json_decref(run->config);
     json_decref(run->last);
+    json_decref(run->measured);
 }
 
 /* ---- values ---- */

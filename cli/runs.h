@@ -10,6 +10,7 @@ typedef struct cli_run {
     char *fault;             /* one line: why the run cannot be read; NULL if it can */
     json_t *config;          /* NULL if damaged */
     json_t *last;            /* the last result or report; NULL if there is none */
+    json_t *measured;        /* what was measured last; NULL if nothing was */
     bool ended;              /* `last` is a result, and the run was not continued after it */
     const char *state;       /* running, interrupted, stopped, done, diverged or damaged */
     bool resumable;          /* stopped or interrupted, with a journal to go on from */

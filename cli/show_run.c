@@ -41,6 +41,58 @@ static void print_object(const json_t *object, const char *title, int width)
     }
 }
 
+static char *number_cell(const json_t *object, const char *key)
+{
+    char text[CLI_NUMBER];
+    const json_t *value = json_object_get(object, key);
+    return cli_format("%s", json_is_number(value) ? cli_plain(json_number_value(value), text) : "-");
+}
+
+/* The layers, and all of them together. */
+static void print_layers(const json_t *m, int width)
+{
+    static const cli_column columns[] = {
+        {"layer", false, 0}, {"cosine", true, 0}, {"predicted", true, 0}, {"snr", true, 1}};
+    static const char *const keys[] = {"cosine", "predicted", "snr"};
+    enum { COLUMNS = 4 };
+    const json_t *layers = json_object_get(m, "layers");
+    size_t n = json_array_size(layers), count = (n + 1) * COLUMNS;
+    char **cells = cli_alloc(count * sizeof *cells), **cell = cells;
+    for (size_t i = 0; i <= n; i++) {
+        const json_t *of = i < n ? json_array_get(layers, i) : m;
+        const char *word = json_string_value(json_object_get(of, "word"));
+        *cell++ = i < n ? cli_format("%lld %s", json_integer_value(json_object_get(of, "layer")),
+                                     word ? word : "")
+                        : cli_strdup("all");
+        cli_clean(cell[-1]);
+        for (int k = 0; k < COLUMNS - 1; k++) *cell++ = number_cell(of, keys[k]);
+    }
+    cli_grid(stdout, width, columns, COLUMNS, cells, (int)n + 1);
+    for (size_t i = 0; i < count; i++) free(cells[i]);
+    free(cells);
+}
+
+static void print_measured(const json_t *m, int width)
+{
+    const char *reference = json_string_value(json_object_get(m, "reference")), *key;
+    json_t *value;
+    char text[CLI_NUMBER];
+    char *title =
+        cli_format("measured after step %lld, against %s: the measurement uses gradients",
+                   json_integer_value(json_object_get(m, "step")), reference ? reference : "?");
+    putchar('\n');
+    puts(cli_clean(title));
+    free(title);
+    print_layers(m, width);
+    json_object_foreach(json_object_get(m, "time"), key, value)
+    {
+        if (!json_is_number(value) || !strcmp(key, "seconds")) continue;
+        char *label = cli_format("  time: %s", key);
+        cli_row(stdout, width, 21, label, cli_percent(json_number_value(value), text));
+        free(label);
+    }
+}
+
 /* What the run would come to as seeds, if it was exported. */
 static bool describe_seeds(zo_context *ctx, const char *run, zo_seeds_info *out)
 {
@@ -89,6 +141,7 @@ static void print_run(const cli_run *r, const zo_seeds_info *seeds, int width)
         print_object(r->last, r->ended ? "result" : "last report", width);
     else
         printf("\nno reports yet\n");
+    if (r->measured) print_measured(r->measured, width);
 }
 
 /* ---- for programs ---- */
@@ -104,6 +157,7 @@ static int print_run_json(const cli_run *r, const zo_seeds_info *seeds, const zo
     cli_json_int(json, "reports", r->lines);
     if (r->unreadable) cli_json_int(json, "unreadable", r->unreadable);
     if (r->last) json_object_set(json, r->ended ? "result" : "last_report", r->last);
+    if (r->measured) json_object_set(json, "measurement", r->measured);
     if (seeds) cli_json_int(json, "seeds_bytes", seeds->bytes);
     if (seeds) cli_json_int(json, "model_bytes", seeds->model_bytes);
     if (net) show_add_net(json, net);

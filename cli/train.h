@@ -7,7 +7,7 @@
 
 typedef struct train_options {
     const char *method, *estimator, *rule, *schedule, *loss, *net, *data, *label, *missing;
-    const char *config, *kernels, *out, *init;
+    const char *config, *kernels, *out, *init, *measure;
     double seconds, epochs, forwards, target, checkpoint; /* 0: not given */
     uint64_t seed;
     int threads;    /* 0: not given */

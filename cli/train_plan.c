@@ -46,6 +46,9 @@ const cli_option train_option_table[] = {
     TEXT(kernels, "K", "ref, avx2 or avx512 (default: the best); the result does not depend on it"),
     TEXT(out, "DIR", "the run directory (default: runs/TASK-METHOD-N)"),
     TEXT(init, "RUN", "start from the network of a run, a model file or a seeds file"),
+    TEXT(measure, "WHAT",
+         "alignment: of each layer, how near its direction is to the gradient, at each look; uses "
+         "gradients, to measure alone ('alignment-straight-through': also where there is none)"),
     REAL(checkpoint, "S", DBL_MAX,
          "save the state every S seconds (default: so that it costs less than 1 % of the time)"),
     {"memory", "SIZE", CLI_SIZE, offsetof(train_options, memory), 0, 0,

@@ -200,6 +200,7 @@ static zo_status learn(training *t)
     def.resume = t->resume;
     def.force = t->force;
     def.checkpoint = o->checkpoint;
+    def.measure = o->measure;
     def.report = report;
     def.report_user = t;
     def.seconds_before = cli_seconds();

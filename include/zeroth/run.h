@@ -1,7 +1,7 @@
 /* Runs: one training, and the directory that holds it.
  *
  *     config.json          everything needed to repeat it, but data and losses of your own
- *     metrics.jsonl        one object for each look at the validation part; the last one is the result
+ *     metrics.jsonl        one object for each look at the validation part, and for what was measured there; the last one is the result
  *     journal              each step before it is taken: its progress and, where they determine the step, its losses
  *     checkpoint           the state after some step; checkpoint.previous the one before it
  *     model.safetensors    the network, best on validation
@@ -27,6 +27,16 @@
 extern "C" {
 #endif
 
+/** What was measured of one layer with parameters, see zo_train_def.measure. Numbers that are not known are NaN. */
+typedef struct zo_measured {
+    int layer;          /**< place of its word in the net spec */
+    const char *word;   /**< that word */
+    int64_t parameters; /**< numbers learned */
+    double cosine;    /**< between the estimator's direction on the step's batch and the gradient */
+    double predicted; /**< the root of what theory says of the mean squared cosine, for small moves */
+    double snr; /**< signal to noise of the estimate, without the gradient; docs/measuring.md defines it */
+} zo_measured;
+
 /** How a run stands; handed to the report callback. Fields that do not apply are NaN. */
 typedef struct zo_report {
     double progress;            /**< share of the budget spent, 0 to 1 */
@@ -40,6 +50,9 @@ typedef struct zo_report {
     double forwards;            /**< forward-equivalents of training so far */
     double forwards_per_second; /**< since validation was last looked at */
     int64_t dropped;            /**< pairs or examples dropped so far */
+    const zo_measured *
+        measured; /**< [measured_layers] what was measured at this look, until the callback returns; else NULL */
+    int measured_layers; /**< 0: nothing was measured */
 } zo_report;
 
 /** Receives reports: on the calling thread, between steps; at each look at the validation part, and else about every 0.1 s. */
@@ -67,6 +80,9 @@ typedef struct zo_train_def {
     bool resume;     /**< continue the run in `out`, which was started with the same definition */
     bool force;      /**< with resume: also where data, code or budget differ; the record says so */
     double checkpoint; /**< seconds between saved states; 0: so far apart that they cost less than 1 % of the time */
+    const char *measure; /**< NULL: nothing; "alignment": at each look, how near the direction of the next step is to the gradient on its batch, by
+                          *   layer. USES GRADIENTS, to measure alone: training has the same bits without it, and its time and cost are not counted.
+                          *   "alignment-straight-through": also where an activation has none, with an invented slope */
     zo_report_fn report; /**< NULL: none */
     void *report_user;   /**< handed to report */
 } zo_train_def;

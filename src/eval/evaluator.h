@@ -13,6 +13,29 @@
 #include "base/context.h"
 #include "base/params.h"
 
+typedef enum zo_phase {
+    ZO_PHASE_BATCH, /* before the job: its examples are gathered */
+    ZO_PHASE_PASSES,
+    ZO_PHASE_SETTLE,
+    ZO_PHASE_DIRECTION, /* the rule with it */
+    ZO_PHASES
+} zo_phase;
+
+/* Where the time of steps goes, by the clock of whoever asks. */
+typedef struct zo_timer {
+    double (*clock)(void);
+    double last, seconds[ZO_PHASES];
+} zo_timer;
+
+/* What has passed since the last lap was of this phase; NULL: nobody asks. */
+static inline void zo_timer_lap(zo_timer *t, zo_phase phase)
+{
+    if (!t) return;
+    double now = t->clock();
+    t->seconds[phase] += now - t->last;
+    t->last = now;
+}
+
 typedef struct zo_job {
     void *state;
     int64_t items;
@@ -25,6 +48,7 @@ typedef struct zo_job {
     void (*settle)(void *state, const double *results, int64_t part, int worker);
     int64_t tiles;
     void (*direction)(void *state, const double *results, int64_t tile, int worker);
+    zo_timer *timer; /* of the phases, or NULL */
 } zo_job;
 
 typedef struct zo_evaluator_class {

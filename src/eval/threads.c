@@ -37,7 +37,9 @@ zo_status zo_job_finish(zo_context *ctx, const zo_job *job, const double *result
     zo_status status = job->check(job->state, results);
     if (status) return status;
     zo_parallel(ctx, job->parts, settle, &s);
+    zo_timer_lap(job->timer, ZO_PHASE_SETTLE);
     zo_parallel(ctx, job->tiles, direction, &s);
+    zo_timer_lap(job->timer, ZO_PHASE_DIRECTION);
     return ZO_OK;
 }
 
@@ -45,6 +47,7 @@ static zo_status run(zo_context *ctx, const zo_job *job, double *results)
 {
     evaluating e = {ctx, job, results};
     zo_parallel(ctx, job->items, evaluate, &e);
+    zo_timer_lap(job->timer, ZO_PHASE_PASSES);
     if (zo_cancelled(ctx)) return zo_fail(ctx, ZO_CANCELLED, "stopped on request");
     return zo_job_finish(ctx, job, results);
 }

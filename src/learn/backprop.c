@@ -164,10 +164,15 @@ static zo_job job(void *st, const zo_update *update)
     const zo_learner *l = s->trace.l;
     s->update = update;
     zo_parallel(l->ctx, l->net->stages, repack_stage, s);
-    return (zo_job){
-        s,        (l->batch + ZO_ITEM - 1) / ZO_ITEM, ZO_ITEM, evaluate,
-        check,    zo_trace_parts(&s->trace),          settle,  zo_trace_tiles(&s->trace),
-        direction};
+    return (zo_job){.state = s,
+                    .items = (l->batch + ZO_ITEM - 1) / ZO_ITEM,
+                    .results = ZO_ITEM,
+                    .evaluate = evaluate,
+                    .check = check,
+                    .parts = zo_trace_parts(&s->trace),
+                    .settle = settle,
+                    .tiles = zo_trace_tiles(&s->trace),
+                    .direction = direction};
 }
 
 static void report(const void *st, const double *results, zo_step_info *out)
@@ -185,6 +190,13 @@ static bool plan(const void *st, int index, char *out, size_t room)
     return false;
 }
 
+static bool theory(const void *st, int stage, zo_theory *out)
+{
+    (void)st, (void)stage;
+    *out = (zo_theory){0};
+    return true;
+}
+
 static void fini(void *st)
 {
     state *s = st;
@@ -199,7 +211,7 @@ static void fini(void *st)
 
 #define BACKPROP(begin)                                                                            \
     .settings_size = sizeof(settings), .state_size = sizeof(state), .lr = 1, .init = begin,        \
-    .job = job, .report = report, .plan = plan, .fini = fini
+    .job = job, .report = report, .plan = plan, .theory = theory, .fini = fini
 
 const zo_estimator_class zo_estimator_backprop = {
     .info = {"backprop", "REFERENCE, uses gradients: errors by the chain rule through every layer",

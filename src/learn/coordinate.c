@@ -562,6 +562,14 @@ static bool plan(const void *st, int index, char *out, size_t room)
     return true;
 }
 
+/* The other parameters of a block's step have no part in it, which is no noise. */
+static bool theory(const void *st, int stage, zo_theory *out)
+{
+    (void)stage;
+    *out = (zo_theory){0};
+    return !((const state *)st)->place;
+}
+
 static const zo_param params[] = {
     ZO_PARAM_INT_ROW(settings, block, 0, 0, INT32_MAX,
                      "parameters moved in a step, of all in a random order; 0: all"),
@@ -588,5 +596,6 @@ const zo_estimator_class zo_estimator_coordinate = {
     .unpack = unpack,
     .weights = weights,
     .plan = plan,
+    .theory = theory,
     .fini = fini,
 };

@@ -119,6 +119,12 @@ double zo_update_cost(const zo_update *u);
 /* The step size of adam at the update's step: u->rate with the corrections of both means. */
 double zo_adam_rate(const zo_update *u, double beta1, double beta2);
 
+/* The variance of a stage's part of a direction over the squared length of its mean g, for small moves:
+ *   constant + rho mean |g_b|^2 / |g|^2 + all |the g of all stages|^2 / |g|^2,     g_b that of example b */
+typedef struct zo_theory {
+    double constant, rho, all;
+} zo_theory;
+
 /* Turns losses of perturbed passes into a direction. One file each. */
 typedef struct zo_estimator_class {
     zo_class_info info;
@@ -139,6 +145,11 @@ typedef struct zo_estimator_class {
     double *(*weights)(void *state, size_t *n);
     /* Line `index` of how sites are treated; false past the last. */
     bool (*plan)(const void *state, int index, char *out, size_t room);
+    /* For measuring. theory: false where none is known, as NULL. halve: leaves in `results` what the examples of even or of odd place in the
+     * batch gave, so that the direction is the sum of both; NULL: cannot. reseeds: another seed gives another estimate from the same batch. */
+    bool (*theory)(const void *state, int stage, zo_theory *out);
+    void (*halve)(const void *state, bool odd, double *results);
+    bool reseeds;
     void (*fini)(void *state);
 } zo_estimator_class;
 

@@ -566,5 +566,6 @@ const zo_estimator_class zo_estimator_lowrank = {
     .unpack = zo_population_unpack,
     .weights = zo_population_weights,
     .plan = plan,
+    .reseeds = true,
     .fini = fini,
 };

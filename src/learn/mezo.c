@@ -66,5 +66,7 @@ const zo_estimator_class zo_estimator_mezo = {
     .unpack = zo_pair_unpack,
     .weights = zo_population_weights,
     .plan = plan,
+    .theory = zo_weights_theory,
+    .reseeds = true,
     .fini = zo_weights_fini,
 };

@@ -415,10 +415,15 @@ static zo_job job(void *st, const zo_update *update)
     for (int i = 0; i < zo_context_threads(l->ctx); i++) s->worker[i].moves.cost = 0;
     int64_t weights = 0;
     for (int i = 0; i < l->net->stages; i++) weights += s->site[i].weights;
-    return (zo_job){
-        s,        (int64_t)items(s),         item_results(s), evaluate,
-        check,    zo_trace_parts(&s->trace), settle,          zo_trace_tiles(&s->trace) + weights,
-        direction};
+    return (zo_job){.state = s,
+                    .items = (int64_t)items(s),
+                    .results = item_results(s),
+                    .evaluate = evaluate,
+                    .check = check,
+                    .parts = zo_trace_parts(&s->trace),
+                    .settle = settle,
+                    .tiles = zo_trace_tiles(&s->trace) + weights,
+                    .direction = direction};
 }
 
 static void report(const void *st, const double *results, zo_step_info *out)
@@ -460,6 +465,36 @@ static bool plan(const void *st, int index, char *out, size_t room)
              net->stage[i].word, net->word[net->stage[i].word], p->weights ? "weights" : "outputs",
              how, p->sides == 1 ? "one" : "two", (double)p->sigma, p->cost);
     return true;
+}
+
+/* Of n of B examples, drawn without putting back; and of K draws in d numbers for each of them, whose errors are the other draws' numbers. */
+static bool theory(const void *st, int stage, zo_theory *out)
+{
+    const state *s = st;
+    const zo_stage *of = learner(s)->net->stage + stage;
+    const site *p = s->site + stage;
+    double n = p->examples, batch = learner(s)->batch,
+           d = p->weights ? (double)of->parameters : of->outputs;
+    *out = (zo_theory){0};
+    if (s->set.shaping != ZO_SHAPE_RAW) return false;
+    if (!p->complete) {
+        out->rho = (d + (s->set.noise == ZO_NOISE_GAUSSIAN ? 1 : -1)) / ((double)p->count * n);
+        return p->weights || (of->layer->flat && of->layer->product); /* else pixels share weights */
+    }
+    if (n < batch) out->rho = batch / (batch - 1) * (1 / n - 1 / batch);
+    out->constant = -out->rho;
+    return true;
+}
+
+/* The numbers of moved weights are those of whole items. */
+static void halve(const void *st, bool odd, double *results)
+{
+    const state *s = st;
+    for (size_t i = 0; i < items(s); i++, results += item_results(s)) {
+        for (size_t r = !odd; r < ZO_ITEM; r += 2)
+            memset(results + r * s->numbers + 2, 0, (s->numbers - 2) * sizeof *results);
+        if (i % 2 != odd) memset(results + ZO_ITEM * s->numbers, 0, s->of_item * sizeof *results);
+    }
 }
 
 static void fini(void *st)
@@ -519,5 +554,7 @@ const zo_estimator_class zo_estimator_nodes = {
     .job = job,
     .report = report,
     .plan = plan,
+    .theory = theory,
+    .halve = halve,
     .fini = fini,
 };

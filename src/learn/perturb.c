@@ -29,6 +29,7 @@ typedef struct state {
     zo_net *mean; /* of late parameters; NULL: none */
     double *results;
     size_t results_size;
+    zo_timer *timer; /* NULL: nobody asks */
     char line[ZO_TEXT_MAX + 64];
 } state;
 
@@ -298,11 +299,15 @@ static void report(state *s, zo_step_info *out)
 static zo_status step(void *st, double progress, zo_step_info *out)
 {
     state *s = st;
+    if (s->timer) s->timer->last = s->timer->clock();
     take_batch(s);
+    zo_timer_lap(s->timer, ZO_PHASE_BATCH);
     zo_job job = begin(s, progress);
+    job.timer = s->timer;
     zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
     if (status) return status;
     finish(s);
+    zo_timer_lap(s->timer, ZO_PHASE_DIRECTION);
     report(s, out);
     return ZO_OK;
 }
@@ -426,6 +431,21 @@ static const zo_loss_class *loss(const void *st)
     return l->loss_fn || l->batch_fn ? NULL : l->loss;
 }
 
+static void time_steps(void *st, zo_timer *timer) { ((state *)st)->timer = timer; }
+
+zo_perturb_parts zo_perturb_parts_of(zo_trainer *t)
+{
+    state *s = t->state;
+    return (zo_perturb_parts){&s->l, s->estimator, s->estimator_state, s->results, s->results_size};
+}
+
+void zo_perturb_take_batch(zo_trainer *t, int64_t step)
+{
+    state *s = t->state;
+    s->l.step = step;
+    take_batch(s);
+}
+
 static const char *rule_name(const void *st) { return ((const state *)st)->rule->info.name; }
 
 static void fini(void *st)
@@ -464,5 +484,6 @@ const zo_trainer_class zo_trainer_perturb = {
     .estimator = estimator_name,
     .rule = rule_name,
     .loss = loss,
+    .time = time_steps,
     .fini = fini,
 };

@@ -47,6 +47,8 @@ typedef struct zo_trainer_class {
     /* The names of the chosen classes. */
     const char *(*estimator)(const void *state), *(*rule)(const void *state);
     const zo_loss_class *(*loss)(const void *state); /* NULL: none by name */
+    void (*time)(void *state,
+                 zo_timer *timer); /* steps from now on take their laps; NULL: the class does not */
     void (*fini)(void *state);
 } zo_trainer_class;
 
@@ -59,6 +61,19 @@ struct zo_trainer {
 };
 
 extern const zo_trainer_class zo_trainer_perturb;
+
+/* The inside of a trainer of that class, for measuring. */
+typedef struct zo_perturb_parts {
+    zo_learner *learner;
+    const zo_estimator_class *estimator;
+    void *state; /* of the estimator */
+    double *results;
+    size_t results_size;
+} zo_perturb_parts;
+zo_perturb_parts zo_perturb_parts_of(zo_trainer *t);
+
+/* Sets the learner's present step, and its batch. */
+void zo_perturb_take_batch(zo_trainer *t, int64_t step);
 
 /* Of the class; NULL: none. */
 const zo_net *zo_trainer_average(const zo_trainer *t);

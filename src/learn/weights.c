@@ -111,6 +111,18 @@ void zo_weights_report(const void *st, const double *results, zo_step_info *out)
     out->cost = zo_population_cost(p) + (double)p->pairs * (double)p->l->net->parameters;
 }
 
+/* A draw d of the stage and of all: (g . d)^2 |d of the stage|^2 has the mean |g|^2 m for signs, and twice the stage's |g|^2 more for normal
+ * numbers. */
+bool zo_weights_theory(const void *st, int stage, zo_theory *out)
+{
+    const zo_population *p = st;
+    double pairs = (double)p->pairs;
+    out->rho = 0;
+    out->all = (double)p->l->net->stage[stage].parameters / pairs;
+    out->constant = (p->set.noise == ZO_NOISE_GAUSSIAN ? 1 : -1) / pairs;
+    return p->set.shaping == ZO_SHAPE_RAW && p->seen == (size_t)p->l->batch;
+}
+
 void zo_weights_fini(void *st)
 {
     zo_weights *s = st;
@@ -185,5 +197,7 @@ const zo_estimator_class zo_estimator_weights = {
     .unpack = zo_population_unpack,
     .weights = zo_population_weights,
     .plan = plan,
+    .theory = zo_weights_theory,
+    .reseeds = true,
     .fini = zo_weights_fini,
 };

@@ -26,5 +26,7 @@ void zo_weights_direct(const zo_weights *w, zo_job *job);
 
 /* Member of the class zo_estimator_class: with the cost of a step. */
 void zo_weights_report(const void *st, const double *results, zo_step_info *out);
+/* The same, of all its weights' draws. */
+bool zo_weights_theory(const void *st, int stage, zo_theory *out);
 
 #endif

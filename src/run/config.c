@@ -75,6 +75,7 @@ static json_t *config_of(const zo_train_def *def, const zo_trainer *t, bool *fai
     set_positive(o, "epochs", def->epochs, failed);
     set_positive(o, "forwards", def->forwards, failed);
     set_positive(o, "target", def->target, failed);
+    if (def->measure) zo_json_set(o, "measure", json_string(def->measure), failed);
     zo_json_set(o, "settings", zo_recipe_settings(t, failed), failed);
     if (json_object_size(settings)) zo_json_set(o, "task_settings", json_incref(settings), failed);
     zo_json_set(o, "record", about(def, t, failed), failed);

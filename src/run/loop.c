@@ -63,12 +63,45 @@ static void fill_report(zo_loop *l)
     p->validation_accuracy = c->look_accuracy;
     p->forwards = c->cost / cost;
     p->forwards_per_second = interval > 0 ? (c->cost - l->interval_cost) / cost / interval : NAN;
+    p->measured = NULL;
+    p->measured_layers = 0;
 }
 
 static void tell(zo_loop *l)
 {
     if (l->def->report) l->def->report(l->def->report_user, &l->report);
     l->reported = zo_loop_clock();
+}
+
+/* ---- measuring ---- */
+
+static void start_timing(zo_loop *l)
+{
+    l->timer = (zo_timer){.clock = zo_loop_clock};
+    l->timed = zo_loop_clock();
+    l->looking = 0;
+    const zo_trainer *t = l->trainer;
+    if (t->class->time) t->class->time(t->state, &l->timer);
+}
+
+/* Measures what the next step has before it, and keeps the clock of training back. A step that has no direction has nothing to measure. */
+static void measure(zo_loop *l)
+{
+    double before = zo_loop_clock();
+    int64_t step = l->course.step;
+    if (!l->measure || step <= l->measured || (l->record && step <= zo_record_measured(l->record)))
+        return;
+    if (zo_measure_at(l->measure, zo_trainer_net(l->trainer), step, l->report.progress) == ZO_OK) {
+        zo_times times = {before - l->timed, l->looking, l->timer.seconds};
+        if (l->record) zo_record_measure(l->record, step, l->def->measure, l->measure, &times);
+        l->report.measured = l->measure->layer;
+        l->report.measured_layers = l->measure->layers;
+        l->measured = step;
+    }
+    double took = zo_loop_clock() - before;
+    l->training += took;
+    l->measuring += took;
+    start_timing(l);
 }
 
 /* ---- looking at validation ---- */
@@ -108,6 +141,7 @@ static void look(zo_loop *l, double loss, double accuracy, bool averaged)
     zo_loop_consider(l, loss, accuracy, averaged);
     fill_report(l);
     if (l->record) zo_record_report(l->record, &l->report);
+    measure(l);
     if (c->since) c->train_loss = l->report.train_loss;
     if (l->def->target > 0 && accuracy >= l->def->target && !c->reached) {
         c->reached = true;
@@ -124,7 +158,7 @@ static void look(zo_loop *l, double loss, double accuracy, bool averaged)
 
 static void assess(zo_loop *l, zo_entry_type type)
 {
-    double loss, accuracy, other_loss, other;
+    double loss, accuracy, other_loss, other, before = zo_loop_clock();
     const zo_net *average = zo_trainer_average(l->trainer);
     bool averaged = false;
     zo_assess(&l->assessor, zo_trainer_net(l->trainer), ZO_VALIDATION, &loss, &accuracy);
@@ -133,6 +167,7 @@ static void assess(zo_loop *l, zo_entry_type type)
         averaged = isfinite(other_loss) && is_better(l, other_loss, other, loss, accuracy);
     }
     if (averaged) loss = other_loss, accuracy = other;
+    l->looking += zo_loop_clock() - before;
     if (l->record) zo_record_look(l->record, type, l->course.step, loss, accuracy, averaged);
     look(l, loss, accuracy, averaged);
 }
@@ -329,6 +364,7 @@ zo_status zo_loop_run(zo_loop *l)
     bool ended = false;
     l->saved = l->interval_start = l->reported = zo_loop_clock();
     l->interval_cost = l->course.cost;
+    if (l->measure) start_timing(l);
     zo_status status = skip(l);
     /* What the journal tells of another run's steps is no help to one that was changed by force. */
     bool live = !l->journal || (l->record && *l->record->forced);

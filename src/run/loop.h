@@ -4,6 +4,7 @@
 #ifndef ZO_RUN_LOOP_H
 #define ZO_RUN_LOOP_H
 
+#include "learn/measure.h"
 #include "run/assess.h"
 #include "run/record.h"
 
@@ -28,6 +29,11 @@ typedef struct zo_loop {
     double training;      /* clock when training would have begun, had it been live all the time */
     double saved, saving; /* clock of the last saved state; how long that took */
     zo_report report;
+    zo_measure *measure;   /* NULL: nothing is measured; else: */
+    int64_t measured;      /* step of the last measurement of this process, or -1 */
+    double measuring;      /* seconds that took, in all */
+    zo_timer timer;        /* of steps since; */
+    double looking, timed; /* seconds of looks since; clock then */
     double interval_start, interval_cost,
         reported; /* since the last look; clock of the last report */
 } zo_loop;

@@ -18,6 +18,56 @@ json_t *zo_metrics_report(const zo_report *p, bool *failed)
     return o;
 }
 
+static json_t *layers_of(const zo_measure *m, bool *failed)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < m->layers; i++) {
+        const zo_measured *l = m->layer + i;
+        json_t *o = json_object();
+        zo_json_set(o, "layer", json_integer(l->layer), failed);
+        zo_json_set(o, "word", json_string(l->word), failed);
+        zo_json_set(o, "parameters", json_integer(l->parameters), failed);
+        zo_json_set(o, "cosine", zo_json_real(l->cosine), failed);
+        zo_json_set(o, "predicted", zo_json_real(l->predicted), failed);
+        zo_json_set(o, "snr", zo_json_real(l->snr), failed);
+        *failed |= json_array_append_new(all, o) != 0;
+    }
+    return all;
+}
+
+/* As shares of the whole. */
+static json_t *shares_of(const zo_times *t, bool *failed)
+{
+    static const char *const phase[ZO_PHASES] = {"batch", "passes", "settle", "direction"};
+    json_t *o = json_object();
+    double left = t->all - t->looks;
+    zo_json_set(o, "seconds", zo_json_real(t->all), failed);
+    for (int i = 0; i < ZO_PHASES; i++) {
+        zo_json_set(o, phase[i], zo_json_real(t->phase[i] / t->all), failed);
+        left -= t->phase[i];
+    }
+    zo_json_set(o, "looks", zo_json_real(t->looks / t->all), failed);
+    zo_json_set(o, "other", zo_json_real(left / t->all), failed);
+    return o;
+}
+
+json_t *zo_metrics_measure(int64_t step, const char *what, const zo_measure *m,
+                           const zo_times *times, bool *failed)
+{
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("measure"), failed);
+    zo_json_set(o, "step", json_integer(step), failed);
+    zo_json_set(o, "measure", json_string(what), failed);
+    zo_json_set(o, "measurement_uses_gradients", json_true(), failed);
+    zo_json_set(o, "reference", json_string(m->reference.class->info.name), failed);
+    zo_json_set(o, "cosine", zo_json_real(m->cosine), failed);
+    zo_json_set(o, "predicted", zo_json_real(m->predicted), failed);
+    zo_json_set(o, "layers", layers_of(m, failed), failed);
+    zo_json_set(o, "time", shares_of(times, failed), failed);
+    return o;
+}
+
 json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
                            bool *failed)
 {

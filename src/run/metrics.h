@@ -5,11 +5,21 @@
 #include <zeroth/run.h>
 
 #include "base/json.h"
+#include "learn/measure.h"
 #include "run/checkpoint.h"
 #include "run/journal.h"
 
 /* {"event": "report"}: a look at the validation part. */
 json_t *zo_metrics_report(const zo_report *report, bool *failed);
+/* Seconds since the last measurement, without it; of looks; [ZO_PHASES] of steps. */
+typedef struct zo_times {
+    double all, looks;
+    const double *phase;
+} zo_times;
+
+/* {"event": "measure"}: what was measured at a look. `what` is zo_train_def.measure. */
+json_t *zo_metrics_measure(int64_t step, const char *what, const zo_measure *m,
+                           const zo_times *times, bool *failed);
 /* {"event": "resumed"}: the run goes on from here; `forced` tells what had changed, or is NULL. */
 json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
                            bool *failed);

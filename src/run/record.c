@@ -39,7 +39,7 @@ static size_t spare_for(const zo_net *net)
 static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *def,
                             const zo_trainer *trainer)
 {
-    *r = (zo_record){.ctx = ctx, .out = def->out, .reported = -1};
+    *r = (zo_record){.ctx = ctx, .out = def->out, .reported = -1, .measured = -1};
     r->journal.fd = r->lines.fd = -1;
     r->config = zo_path_join(ctx, def->out, "config.json");
     r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
@@ -227,6 +227,8 @@ static zo_status take_up_lines(zo_record *r)
         const char *event = json_string_value(json_object_get(line, "event"));
         if (event && !strcmp(event, "report"))
             r->reported = json_integer_value(json_object_get(line, "step"));
+        if (event && !strcmp(event, "measure"))
+            r->measured = json_integer_value(json_object_get(line, "step"));
         at += length;
         if (line) sound = at; /* what cannot be read is dropped at the end alone */
         json_decref(line);
@@ -383,6 +385,17 @@ void zo_record_report(zo_record *r, const zo_report *p)
     r->reported = p->step;
     note(r, METRICS, add_line(r, zo_metrics_report(p, &failed), &failed));
 }
+
+void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_measure *m,
+                       const zo_times *times)
+{
+    if (!r->ctx) return;
+    bool failed = false;
+    r->measured = step;
+    note(r, METRICS, add_line(r, zo_metrics_measure(step, what, m, times, &failed), &failed));
+}
+
+int64_t zo_record_measured(const zo_record *r) { return r->ctx ? r->measured : -1; }
 
 /* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result, const zo_net *net)

@@ -8,6 +8,7 @@
 
 #include "run/checkpoint.h"
 #include "run/journal.h"
+#include "run/metrics.h"
 
 typedef struct zo_record {
     zo_context *ctx; /* NULL: nothing is written */
@@ -16,6 +17,7 @@ typedef struct zo_record {
     zo_append lines;                                        /* metrics.jsonl */
     zo_journal journal;
     int64_t reported; /* steps up to this one have their line in metrics.jsonl */
+    int64_t measured; /* the same of what was measured */
     unsigned failing; /* which files could not be written last time */
     bool live;        /* entries are added; else the journal is being read */
     zo_survey survey; /* of the journal of a run that is resumed */
@@ -50,6 +52,10 @@ void zo_record_losses(zo_record *r, int64_t step, const zo_trainer *trainer);
 void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy,
                     bool averaged);
 void zo_record_report(zo_record *r, const zo_report *report);
+void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_measure *m,
+                       const zo_times *times);
+/* Step of the last line of what was measured, or -1. */
+int64_t zo_record_measured(const zo_record *r);
 /* Saves the state, with all that was recorded before it. False if it could not. */
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
                           const zo_trainer *trainer);

@@ -39,7 +39,7 @@ static zo_status check(const zo_context *ctx, const zo_train_def *def)
         return zo_fail(ctx, ZO_USAGE, "target is an accuracy, and the task \"%s\" predicts numbers",
                        def->task->name);
     }
-    return ZO_OK;
+    return def->measure ? zo_measure_check(ctx, def->measure) : ZO_OK;
 }
 
 static zo_status make_trainer(run *r)
@@ -70,6 +70,8 @@ static zo_status make_trainer(run *r)
     t.loss_user = def->loss_user;
     t.loss_jumps = def->loss_jumps;
     if (!status) status = zo_trainer_create(r->ctx, &t, &r->loop.trainer);
+    if (!status && def->measure)
+        status = zo_measure_create(r->ctx, &t, def->measure, &r->loop.measure);
     zo_net_destroy(net);
     return status;
 }
@@ -81,6 +83,7 @@ static zo_status make_loop(run *r)
                    .def = r->def,
                    .task = r->def->task,
                    .record = &r->record,
+                   .measured = -1,
                    .assessor = {.loss_fn = r->def->loss,
                                 .batch_fn = r->def->batch_loss,
                                 .loss_user = r->def->loss_user}};
@@ -153,7 +156,8 @@ static zo_status train_and_record(run *r)
         l->course.seconds = zo_loop_seconds(l);
         zo_record_state_save(&r->record, &l->course, l->kept, l->trainer);
     }
-    double earlier = fmax(0, zo_loop_seconds(l) - (zo_loop_clock() - before));
+    double now = zo_loop_clock() - before - l->measuring;
+    double earlier = fmax(0, zo_loop_seconds(l) - now);
     finish(r, status);
     r->result->seconds = r->def->seconds_before + earlier + zo_loop_clock() - r->started;
     zo_status saved = zo_record_close(&r->record,
@@ -183,6 +187,7 @@ zo_status zo_train(zo_context *ctx, const zo_train_def *def, zo_train_result *re
     if (ctx)
         atomic_store(&ctx->checkpoint, false); /* asked for too late, or where nothing is saved */
     zo_assessor_fini(&r.loop.assessor);
+    zo_measure_destroy(r.loop.measure);
     zo_trainer_destroy(r.loop.trainer);
     if (net && r.finished) /* also when the record could not be written */
         *net = r.loop.kept;
