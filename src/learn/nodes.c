@@ -530,7 +530,7 @@ static const zo_param params[] = {
     ZO_PARAM_REAL_ROW(settings, sigma_weights, 0.01, 1e-6, 100,
                       "size of a move of a layer's weights"),
     ZO_PARAM_REAL_ROW(
-        settings, limit, 1, 0, 1e9,
+        settings, limit, 0.3, 0, 1e9,
         "forward-equivalents an example that auto spends on a layer's complete set: a costlier "
         "one is taken for a part of the batch; 0: none is taken"),
     ZO_PARAM_CHOICE_ROW(
