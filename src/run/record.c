@@ -227,6 +227,7 @@ static zo_status take_up_lines(zo_record *r)
         const char *event = json_string_value(json_object_get(line, "event"));
         if (event && !strcmp(event, "report"))
             r->reported = json_integer_value(json_object_get(line, "step"));
+        if (event && !strcmp(event, "rolled back")) r->back = true;
         at += length;
         if (line) sound = at; /* what cannot be read is dropped at the end alone */
         json_decref(line);
@@ -382,6 +383,14 @@ void zo_record_report(zo_record *r, const zo_report *p)
     bool failed = false;
     r->reported = p->step;
     note(r, METRICS, add_line(r, zo_metrics_report(p, &failed), &failed));
+}
+
+void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss)
+{
+    if (!r->ctx || r->back) return;
+    bool failed = false;
+    r->back = true;
+    note(r, METRICS, add_line(r, zo_metrics_back(step, to, loss, &failed), &failed));
 }
 
 /* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */

@@ -16,6 +16,7 @@ typedef struct zo_record {
     zo_append lines;                                        /* metrics.jsonl */
     zo_journal journal;
     int64_t reported; /* steps up to this one have their line in metrics.jsonl */
+    bool back;        /* so has the step after which it went back */
     unsigned failing; /* which files could not be written last time */
     bool live;        /* entries are added; else the journal is being read */
     zo_survey survey; /* of the journal of a run that is resumed */
@@ -50,6 +51,8 @@ void zo_record_losses(zo_record *r, int64_t step, const zo_trainer *trainer);
 void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss, double accuracy,
                     bool averaged);
 void zo_record_report(zo_record *r, const zo_report *report);
+/* After `step` the run went back to what it was after step `to`. */
+void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss);
 /* Saves the state, with all that was recorded before it. False if it could not. */
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
                           const zo_trainer *trainer);
