@@ -102,7 +102,7 @@ void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_ru
     row(&t, "uses gradients", uses_gradients(r->uses));
     if (r->memory > 0) row(&t, "memory", cli_bytes((double)r->memory, number));
     if (r->resumed) row(&t, "resumed", r->resumed == 1 ? "once" : times);
-    if (r->rolled_back) row(&t, "rolled back", "once: lr was too large");
+    if (r->rolled_back) row(&t, "rolled back", "once, on with half the step size");
     if (r->dropped) row(&t, "dropped pairs", cli_count((double)r->dropped, number));
     row(&t, "run", facts->run);
     if (facts->stopped) stopped_rows(&t, facts->run);

@@ -178,13 +178,13 @@ class Train(Command):
         """Twice: a warning, then one line; the best network so far is kept, and can be read."""
         rows = "".join(f"{i % 17},{i % 5},{i % 17 - 2 * (i % 5)}\n" for i in range(200))
         (self.folder / "t.csv").write_text("a,b,y\n" + rows)
-        done = self.zeroth("train", "t.csv", "--method", "backprop:sgd", "--set", "lr=1000", "--epochs", "90",
-                           "--net", "dense1", "--quiet", "--out", "far")
+        done = self.zeroth("train", "t.csv", "--set", "label=y", "--method", "backprop:sgd", "--set",
+                           "lr=1000", "--epochs", "90", "--net", "dense1", "--quiet", "--out", "far")
         warning, error = done.stderr.splitlines()
         self.assertEqual(done.returncode, 1)
         self.assertRegex(warning, r"step \d+: .*; went back to step \d+, lr is halved$")
         self.assertRegex(error, r"step \d+: .*, for the second time; try a smaller lr .*far")
-        self.assertEqual(json.loads(self.good("show", "far", "--json").stdout)["rolled_back"], 1)
+        self.assertEqual(json.loads(self.good("show", "far", "--json").stdout)["result"]["rolled_back"], 1)
         self.assertEqual(len(self.good("predict", "far", "t.csv").stdout.split()), 200)
         got = self.result(*BLOBS, "--quiet")
         self.assertEqual(got["rolled_back"], 0)
