@@ -166,7 +166,7 @@ static bool look_due(const zo_loop *l)
 /* ---- going back ---- */
 
 #define EXPLODED                                                                                   \
-    1000 /* times the mean loss that the run began with, or 1: steps that are just too large reach 500, and come back */
+    1e5 /* times the mean loss that the run began with, or 1: steps that are just too large reach 4000, and come back */
 
 /* Where the mean over all n examples is M and no loss is negative, no batch of B has more than M n / B: an outlier alone explodes nothing. What
  * the run began with stands for M, and not the latest losses, which would grow along with those that explode. */
