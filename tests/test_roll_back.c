@@ -210,13 +210,13 @@ static void a_step_size_that_explodes_is_mended(void **state)
     zo_train_result r = {.steps = 0};
     bool mended = false;
     (void)state;
-    for (double lr = 0.1; lr < 100 && !mended; lr *= 1.3) {
+    for (double lr = 0.1; lr < 100 && !mended; lr *= 1.1) {
         char text[32];
         snprintf(text, sizeof text, "%g", lr);
         course c = plain("backprop", "sgd");
         c.t.task = "plane";
         c.net = "dense1";
-        c.epochs = 200;
+        c.epochs = 400;
         put_setting(&c.t, 0, "batch", "200");
         put_setting(&c.t, 1, "lr", text);
         put_setting(&c.t, 2, "schedule", "constant");
@@ -237,7 +237,7 @@ static void seeds_refuse_what_went_back(void **state)
         float poison;
         char run[ROOM], file[ROOM];
         course c = poisoned("weights", "sgd", &poison);
-        put_setting(&c.t, 2, "lr", i % 2 ? "30" : "0.003");
+        put_setting(&c.t, 2, "lr", i % 2 ? "1000" : "0.003");
         outcome o;
         zo_status ended = go(ctx, &c, fresh(run, "seeds"), &o);
         assert_true(ended == ZO_OK || (ended == ZO_DIVERGED && i == 1));
