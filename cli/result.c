@@ -102,6 +102,7 @@ void cli_result_print(FILE *f, int width, const zo_train_result *r, const cli_ru
     row(&t, "uses gradients", uses_gradients(r->uses));
     if (r->memory > 0) row(&t, "memory", cli_bytes((double)r->memory, number));
     if (r->resumed) row(&t, "resumed", r->resumed == 1 ? "once" : times);
+    if (r->rolled_back) row(&t, "rolled back", "once, on with half the step size");
     if (r->dropped) row(&t, "dropped pairs", cli_count((double)r->dropped, number));
     row(&t, "run", facts->run);
     if (facts->stopped) stopped_rows(&t, facts->run);
@@ -128,6 +129,7 @@ static void add_costs(json_t *json, const zo_train_result *r)
     cli_json_real(json, "epochs", r->epochs);
     cli_json_int(json, "steps", r->steps);
     cli_json_int(json, "dropped", r->dropped);
+    cli_json_int(json, "rolled_back", r->rolled_back);
     if (r->resumed) cli_json_int(json, "resumed", r->resumed);
     if (r->memory > 0) cli_json_int(json, "memory", r->memory);
 }
@@ -197,6 +199,7 @@ void cli_result_read(const cli_run *run, zo_train_result *result, cli_run_facts 
         .epochs = real(last, "epochs"),
         .steps = whole(last, "steps"),
         .dropped = whole(last, "dropped"),
+        .rolled_back = whole(last, "rolled_back"),
         .resumed = run->resumed,
         .memory = whole(last, "memory"),
         .train_loss = real(last, "train_loss"),

@@ -25,6 +25,7 @@ static zo_trainer *make_trainer(const house *h, bool weights, zo_net **kept)
                           .seed = run.seed,
                           .settings = run.settings};
     require(!zo_trainer_create(h->ctx, &def, &trainer));
+    require(!zo_trainer_keep_init(trainer));
     return trainer;
 }
 

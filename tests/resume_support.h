@@ -298,6 +298,7 @@ static inline void assert_same_outcome(const outcome *got, const outcome *want, 
         {"validation_accuracy", a->validation_accuracy, b->validation_accuracy},
         {"test_loss", a->test_loss, b->test_loss},
         {"test_accuracy", a->test_accuracy, b->test_accuracy},
+        {"rolled_back", (double)a->rolled_back, (double)b->rolled_back},
         {"parameters", (double)a->parameters, (double)b->parameters},
         {"uses", a->uses, b->uses},
     };

@@ -107,10 +107,11 @@ static void the_bytes_are_those_of_the_header(void **state)
     size_t size, at = HEAD, net = kept->arena * sizeof(float);
     uint64_t definition, sum;
     int64_t steps;
+    double share;
     (void)state;
     save(path);
     char *data = get_file(path, &size);
-    assert_memory_equal(data, "zeroth state 1\n", 16);
+    assert_memory_equal(data, "zeroth state 2\n", 16);
     memcpy(&definition, data + 16, 8);
     assert_true(definition == 0x1234567890abcdef);
     assert_memory_equal(data + at, &course, sizeof course);
@@ -119,8 +120,11 @@ static void the_bytes_are_those_of_the_header(void **state)
     at += net;
     memcpy(&steps, data + at, 8); /* the trainer: its step, its network, adam's two memories */
     assert_int_equal(steps, 3);
-    assert_memory_equal(data + at + 8, zo_trainer_net(trainer)->params, net);
-    at += 8 + 3 * net;
+    memcpy(&steps, data + at + 8, 8); /* steps undone, and the factor on the step size */
+    memcpy(&share, data + at + 16, 8);
+    assert_true(steps == 0 && share == 1);
+    assert_memory_equal(data + at + 24, zo_trainer_net(trainer)->params, net);
+    at += 24 + 3 * net;
     assert_int_equal(size, at + 8);
     memcpy(&sum, data + at, 8);
     assert_true(sum == XXH3_64bits(data, at));

@@ -48,7 +48,7 @@ class Measure(Command):
 
     def test_a_killed_run_goes_on_measuring(self):
         words = ["train", "blobs", "--net", "dense16 relu dense4", "--set", "classes=4", "--epochs",
-                 "1500", "--threads", "1", "--measure", "alignment"]
+                 "6000", "--threads", "1", "--measure", "alignment"]
         with self.training(*words, "--out", "run"):
             time.sleep(.1)
         self.good("resume", "run", "--quiet", "--threads", "2")

@@ -175,13 +175,19 @@ class Train(Command):
         self.assertEqual(self.good(*BLOBS, "--quiet").stderr, "")
 
     def test_diverging_losses(self):
-        done = self.zeroth("train", "blobs", "--set", "classes=10", "--method", "backprop:sgd", "--set",
-                           "lr=1000", "--forwards", "30000", "--net", "dense64 relu dense64 relu dense10",
-                           "--quiet", "--out", "far")
+        """Twice: a warning, then one line; the best network so far is kept, and can be read."""
+        rows = "".join(f"{i % 17},{i % 5},{i % 17 - 2 * (i % 5)}\n" for i in range(200))
+        (self.folder / "t.csv").write_text("a,b,y\n" + rows)
+        done = self.zeroth("train", "t.csv", "--set", "label=y", "--method", "backprop:sgd", "--set",
+                           "lr=1000", "--epochs", "90", "--net", "dense1", "--quiet", "--out", "far")
+        warning, error = done.stderr.splitlines()
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stderr.count("\n"), 1)
-        self.assertIn("finite", done.stderr)
-        self.good("show", "far")  # the best network so far is kept, and can be read
+        self.assertRegex(warning, r"step \d+: .*; went back to step \d+, lr is halved$")
+        self.assertRegex(error, r"step \d+: .*, for the second time; try a smaller lr .*far")
+        self.assertEqual(json.loads(self.good("show", "far", "--json").stdout)["result"]["rolled_back"], 1)
+        self.assertEqual(len(self.good("predict", "far", "t.csv").stdout.split()), 200)
+        got = self.result(*BLOBS, "--quiet")
+        self.assertEqual(got["rolled_back"], 0)
 
 
 class Config(Command):

@@ -63,8 +63,10 @@ static void sites_are_planned(void **state)
     check_plan("place=weights", "0 conv3x4,same weights: 16 random draws",
                "2 dense3 weights: 16 random draws");
     check_plan("sigma=0.25", "one-sided, sigma 0.25", "sigma 0.25");
-    check_plan("loss=zero-one", "0 conv3x4,same outputs: complete set of 256 outputs, two-sided",
-               "sigma 1");
+    check_plan(
+        "loss=zero-one",
+        "0 conv3x4,same outputs: complete set of 256 outputs for 17 of 27 examples, two-sided",
+        "sigma 1");
 }
 
 /* Draws begin behind a pooling: 4 x 4 of 16 x 16 pixels count where draws of 40 weights are weighed against them. */

@@ -54,6 +54,7 @@ static void goes_on(const course *c)
     outcome want = undisturbed(c, &calls);
     if (!(want.r.steps > 20 && want.r.cost > 0))
         fail_msg("%s: %d steps", c->t.name, (int)want.r.steps);
+    assert_int_equal(want.r.rolled_back, 0);
     trials++;
     for (int i = 0; i < 3; i++)
         disturb(c, &want, 1 + calls * (3 * i + 1 + trials % 3) / 10, trials + i);

@@ -145,7 +145,8 @@ static void a_run_that_diverges_keeps_the_best(void **state)
     zo_train_result r;
     zo_net *kept, *saved;
     assert_int_equal(zo_train(ctx, &def, &r, &kept), ZO_DIVERGED);
-    error_says(ctx, "finite", out, NULL);
+    error_says(ctx, "second time", "lr", out, NULL);
+    assert_int_equal(r.rolled_back, 1);
     assert_true(r.steps > 0 && isfinite(r.validation_loss) && isfinite(r.test_loss));
     saved = load_model(out);
     for (size_t i = 0; i < kept->arena; i++) assert_true(isfinite(kept->params[i]));
@@ -153,6 +154,7 @@ static void a_run_that_diverges_keeps_the_best(void **state)
     json_t *lines[400];
     int n = read_metrics(out, lines, 400);
     assert_string_equal(text_of(lines[n - 1], "state"), "diverged");
+    assert_int_equal(number_of(lines[n - 1], "rolled_back"), 1);
     free_lines(lines, n);
     zo_net_destroy(saved);
     zo_net_destroy(kept);

@@ -45,17 +45,18 @@ static void a_flipped_bit_of_the_state_is_found(void **state)
     course c = plain("weights", "adam");
     (void)state;
     outcome o = undisturbed(&c, &calls);
-    size_t net = o.n * sizeof(float);
+    size_t net = o.n * sizeof(float), all = 24 + 3 * net; /* of a trainer */
     const struct {
         size_t back;
         int64_t different;
     } places[] = {
-        {8 + 4, 1},                    /* adam's second memory: of the state as a whole */
-        {8 + net + 4, 1},              /* its first */
-        {8 + 2 * net + 4, 2},          /* a parameter, and so the state as well */
-        {8 + 3 * net + 8 + 4, 1},      /* the kept network */
-        {8 + 4 * net + 8 + 5 * 8, 1},  /* where the run stands: its best loss */
-        {8 + 4 * net + 8 + 14 * 8, 1}, /* steps since the last look */
+        {8 + 4, 1},                        /* of what it would go back to */
+        {8 + all + 4, 1},                  /* adam's second memory: of the state as a whole */
+        {8 + all + net + 4, 1},            /* its first */
+        {8 + all + 2 * net + 4, 2},        /* a parameter, and so the state as well */
+        {8 + all + all + 4, 1},            /* the kept network */
+        {8 + all + all + net + 5 * 8, 1},  /* where the run stands: its best loss */
+        {8 + all + all + net + 15 * 8, 1}, /* whether anything is kept */
     };
     interrupt(&c, fresh(run, "state"), NULL, 1, calls / 2, NULL);
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {

@@ -94,12 +94,13 @@ ZO_API zo_train_def zo_train_default_def(void);
 typedef struct zo_train_result {
     double seconds; /**< seconds_before + this call, without the last saving; and the training that was resumed */
     double seconds_training; /**< steps and validation, without loading and test; all parts of a resumed run */
-    double seconds_target;      /**< of training when `target` was reached; NaN if it was not */
-    double cost;                /**< multiply-adds of all training steps */
-    double forwards;            /**< the same in forward-equivalents */
-    double epochs;              /**< passes over the training part */
-    int64_t steps;              /**< steps done */
-    int64_t dropped;            /**< pairs or examples without a finite loss */
+    double seconds_target; /**< of training when `target` was reached; NaN if it was not */
+    double cost;           /**< multiply-adds of all training steps */
+    double forwards;       /**< the same in forward-equivalents */
+    double epochs;         /**< passes over the training part */
+    int64_t steps;         /**< steps done */
+    int64_t dropped;       /**< pairs or examples without a finite loss */
+    int64_t rolled_back; /**< 1: the losses exploded once; the run went back, and on with half the step size */
     int64_t resumed;            /**< how many times the run was continued */
     int64_t memory;             /**< most bytes held at once; see zo_context_memory() */
     double train_loss;          /**< mean over the steps before the last look at validation */
@@ -117,8 +118,9 @@ typedef struct zo_train_result {
 /** Trains and, unless `out` is NULL, writes the run directory. The directory is claimed before training starts: EXISTS if it holds
  *  a run, BUSY if another process has it, IO if it cannot be written. zo_cancel() ends the run after the current step: the status is
  *  CANCELLED, state and model are saved and *result is filled. `net` (may be NULL) receives the kept network, which the caller
- *  destroys. If only the record could not be written at the end (IO), or the losses are no longer finite (DIVERGED; the model saved is
- *  the best so far), both are filled all the same. A disk that fails while training goes on is logged once and tried again. Other errors
+ *  destroys. If only the record could not be written at the end (IO), or the run has diverged (DIVERGED; the model saved is
+ *  the best so far), both are filled all the same. The first time that losses explode or are no longer finite the run goes back to
+ *  where its best network came from, and on with half the step size; the second time it ends. A disk that fails while training goes on is logged once and tried again. Other errors
  *  as in zo_trainer_create() and zo_trainer_step().
  *
  *  With `resume` the run in `out` goes on where it was stopped or killed, and ends with the bits of one that never was: steps after the
@@ -166,7 +168,7 @@ typedef struct zo_seeds_info {
 } zo_seeds_info;
 
 /** Writes the kept network of a run as seeds to `path`. Errors: NOT_FOUND, UNSUPPORTED (losses do not determine the method's steps; a
- *  run with a gap in its journal, continued by force, or started from another network), FORMAT, BUSY, IO, NO_MEMORY. `info` may be NULL. */
+ *  run with a gap in its journal, continued by force, that went back before its best network, or started from another network), FORMAT, BUSY, IO, NO_MEMORY. `info` may be NULL. */
 ZO_API zo_status zo_seeds_save(zo_context *ctx, const char *run, const char *path,
                                zo_seeds_info *info);
 

@@ -124,6 +124,7 @@ zo_status zo_file_out_open(zo_file_out *f, const zo_context *ctx, const char *pa
     f->size = 0;
     f->used = 0;
     f->sum = NULL;
+    f->memory = NULL;
     size_t n =
         (size_t)snprintf(f->temporary, sizeof f->temporary, "%s.tmp.%ld", path, (long)getpid());
     if (n >= sizeof f->temporary)
@@ -144,6 +145,13 @@ void zo_file_out_sum_only(zo_file_out *f, const zo_context *ctx)
     f->size = 0;
     f->used = 0;
     f->sum = NULL;
+    f->memory = NULL;
+}
+
+void zo_file_out_to_memory(zo_file_out *f, const zo_context *ctx, char *memory)
+{
+    zo_file_out_sum_only(f, ctx);
+    f->memory = memory;
 }
 
 uint64_t zo_file_out_digest(zo_file_out *f)
@@ -169,6 +177,11 @@ void zo_file_out_add(zo_file_out *f, const void *data, size_t size)
 {
     const char *from = data;
     if (f->error || !size) return;
+    if (f->memory) {
+        memcpy(f->memory + f->size, data, size);
+        f->size += (int64_t)size;
+        return;
+    }
     f->sum = zo_checksum_add(f->sum, data, size);
     if (!f->sum) f->error = ENOMEM;
     if (!f->path) return;

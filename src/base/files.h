@@ -26,6 +26,7 @@ typedef struct zo_file_out {
     int fd, error; /* the first errno */
     void *sum;
     int64_t size; /* written so far */
+    char *memory; /* where it goes instead of into a file; or NULL */
     char buffer[16384];
     size_t used;
 } zo_file_out;
@@ -33,6 +34,8 @@ typedef struct zo_file_out {
 /* Writes nothing: for the checksum alone, which zo_file_out_digest() gives, as of zo_checksum(). */
 void zo_file_out_sum_only(zo_file_out *f, const zo_context *ctx);
 uint64_t zo_file_out_digest(zo_file_out *f);
+/* Writes to memory, of as much room as will be needed, without a checksum. Nothing is allocated. */
+void zo_file_out_to_memory(zo_file_out *f, const zo_context *ctx, char *memory);
 /* Opens the temporary neighbour. Errors: IO, NO_MEMORY; the other calls are then legal and do nothing. */
 zo_status zo_file_out_open(zo_file_out *f, const zo_context *ctx, const char *path);
 /* Failures are remembered. */

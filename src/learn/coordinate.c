@@ -54,7 +54,7 @@ typedef struct state {
     int32_t *chosen; /* [count], ascending */
     size_t count;
     double *weight; /* [count]: the direction */
-    double loss, cost;
+    double loss;
     int64_t dropped;
     desk *worker; /* [workers] */
     const zo_update *update;
@@ -440,8 +440,6 @@ static void settle(void *st, const double *results, int64_t part, int worker)
     state *s = st;
     s->loss = results[clean_at(s)];
     s->dropped = (int64_t)results[clean_at(s) + 1];
-    s->cost = 0;
-    for (size_t i = 0; i < groups(s); i++) s->cost += results[i * (1 + GROUP)];
     for (size_t i = 0; i < s->count; i++) {
         double d = difference(results, i), sides = s->set.sides ? 2 : 1;
         float sigma = s->sigma[coordinate_at(learner(s)->net, s->chosen[i]).stage];
@@ -507,13 +505,20 @@ static zo_job job(void *st, const zo_update *update)
     return j;
 }
 
+/* Of the results, since a step that diverges has nothing else. */
+static double passes_cost(const state *s, const double *results)
+{
+    double cost = 0;
+    for (size_t i = 0; i < groups(s); i++) cost += results[i * (1 + GROUP)];
+    return cost;
+}
+
 static void report(const void *st, const double *results, zo_step_info *out)
 {
-    (void)results;
     const state *s = st;
     out->loss = s->loss;
     out->dropped = s->dropped;
-    out->cost = learner(s)->batch * learner(s)->net->cost + s->cost;
+    out->cost = learner(s)->batch * learner(s)->net->cost + passes_cost(s, results);
 }
 
 /* Loss, examples without one, multiply-adds; then a difference for each coordinate. */
@@ -523,7 +528,7 @@ static size_t pack(const void *st, const double *results, double *out)
     size_t n = 0;
     out[n++] = results[clean_at(s)];
     out[n++] = results[clean_at(s) + 1];
-    out[n++] = s->cost;
+    out[n++] = passes_cost(s, results);
     for (size_t i = 0; i < s->count; i++) out[n++] = difference(results, i);
     return n;
 }

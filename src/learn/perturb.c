@@ -1,4 +1,5 @@
 /* perturb: the perturbation trainer, an estimator x a rule x a schedule. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +27,9 @@ typedef struct state {
     zo_block block[BLOCKS];
     zo_batches batches;
     zo_update update;
-    zo_net *mean; /* of late parameters; NULL: none */
+    zo_net *mean;   /* of late parameters; NULL: none */
+    int64_t undone; /* steps that were gone back over: the rule and the mean do not count them */
+    double share;   /* factor on the step size */
     double *results;
     size_t results_size;
     zo_timer *timer; /* NULL: nobody asks */
@@ -186,6 +189,7 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     state *s = st;
     s->l = (zo_learner){
         .ctx = ctx, .k = ctx->kernels, .task = def->task, .net = net, .seed = def->seed};
+    s->share = 1;
     zo_status status = read_names(s, def, method);
     if (!status) status = read_settings(s, def);
     if (!status) status = choose_loss(s, def);
@@ -253,9 +257,10 @@ static zo_status no_check(void *st, const double *results)
 static zo_job begin(state *s, double progress)
 {
     double warm = progress < s->set.warmup ? progress / s->set.warmup : 1;
-    s->update.step = s->l.step + 1;
+    s->update.step = s->l.step - s->undone + 1;
     s->update.progress = progress;
-    s->update.rate = *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress) * warm;
+    s->update.rate =
+        *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress) * warm * s->share;
     return s->estimator->job(s->estimator_state, &s->update);
 }
 
@@ -268,7 +273,7 @@ static void average_tile(void *arg, int64_t tile, int worker)
     const state *s = arg;
     size_t first = (size_t)tile * MEAN_TILE, arena = s->l.net->arena,
            end = arena - first < MEAN_TILE ? arena : first + MEAN_TILE;
-    double w = 1 / (s->set.average * (double)s->l.step);
+    double w = 1 / (s->set.average * (double)(s->l.step - s->undone));
     const float *p = s->l.net->params, share = (float)(w < 1 ? w : 1);
     float *mean = s->mean->params;
     for (size_t i = first; i < end; i++) mean[i] += (p[i] - mean[i]) * share;
@@ -296,6 +301,15 @@ static void report(state *s, zo_step_info *out)
     out->cost += zo_update_cost(&s->update) + (s->mean ? (double)s->l.net->parameters : 0);
 }
 
+/* After a step that was not taken, since no loss was finite: what it was, and what it took. */
+static void report_failed(state *s, zo_step_info *out)
+{
+    report(s, out);
+    out->step++;
+    out->loss = NAN;
+    out->dropped = s->l.batch;
+}
+
 static zo_status step(void *st, double progress, zo_step_info *out)
 {
     state *s = st;
@@ -305,6 +319,7 @@ static zo_status step(void *st, double progress, zo_step_info *out)
     zo_job job = begin(s, progress);
     job.timer = s->timer;
     zo_status status = zo_evaluator_threads.run(s->l.ctx, &job, s->results);
+    if (status == ZO_DIVERGED) report_failed(s, out);
     if (status) return status;
     finish(s);
     zo_timer_lap(s->timer, ZO_PHASE_DIRECTION);
@@ -332,6 +347,7 @@ static zo_status replay(void *st, double progress, const double *in, size_t n, z
     s->l.example = NULL; /* nothing is evaluated */
     zo_job job = begin(s, progress);
     zo_status status = zo_job_finish(s->l.ctx, &job, s->results);
+    if (status == ZO_DIVERGED) report_failed(s, out);
     if (status) return status;
     finish(s);
     report(s, out);
@@ -372,6 +388,8 @@ static void save(const void *st, zo_file_out *out)
 {
     const state *s = st;
     zo_file_out_add(out, &s->l.step, sizeof s->l.step);
+    zo_file_out_add(out, &s->undone, sizeof s->undone);
+    zo_file_out_add(out, &s->share, sizeof s->share);
     zo_file_out_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_file_out_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
@@ -382,7 +400,8 @@ static size_t saved(const void *st)
 {
     const state *s = st;
     size_t arenas = 1 + (size_t)s->rule->slots + (s->mean ? 1 : 0);
-    return sizeof s->l.step + arenas * s->l.net->arena * sizeof(float);
+    return sizeof s->l.step + sizeof s->undone + sizeof s->share +
+           arenas * s->l.net->arena * sizeof(float);
 }
 
 #define MOST_STEPS ((int64_t)1 << 40) /* so that step * batch is a number */
@@ -390,15 +409,29 @@ static size_t saved(const void *st)
 static bool load(void *st, zo_reader *in)
 {
     state *s = st;
-    int64_t steps;
+    int64_t steps, undone;
+    double share;
     zo_reader_take(in, &steps, sizeof steps);
-    if (steps < 0 || steps > MOST_STEPS) return false;
+    zo_reader_take(in, &undone, sizeof undone);
+    zo_reader_take(in, &share, sizeof share);
+    if (steps < 0 || steps > MOST_STEPS || undone < 0 || undone > steps) return false;
+    if (!(share > 0 && share <= 1)) return false;
     s->l.step = steps;
+    s->undone = undone;
+    s->share = share;
     zo_reader_take(in, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_reader_take(in, s->update.slot[i], s->l.net->arena * sizeof(float));
     if (s->mean) zo_reader_take(in, s->mean->params, s->l.net->arena * sizeof(float));
     return true;
+}
+
+static void calm(void *st, int64_t step)
+{
+    state *s = st;
+    if (step > s->l.step) s->undone += step - s->l.step;
+    if (step > s->l.step) s->l.step = step;
+    s->share /= 2;
 }
 
 static const char *setting(const void *st, int index)
@@ -474,6 +507,7 @@ const zo_trainer_class zo_trainer_perturb = {
     .save = save,
     .saved = saved,
     .load = load,
+    .calm = calm,
     .numbers = numbers,
     .losses = losses,
     .replay = replay,

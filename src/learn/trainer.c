@@ -127,6 +127,7 @@ void zo_trainer_destroy(zo_trainer *t)
 {
     if (!t) return;
     t->class->fini(t->state);
+    zo_free(t->ctx, t->good);
     zo_free(t->ctx, t->state);
     zo_free(t->ctx, t);
 }
@@ -181,6 +182,27 @@ void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->sav
 
 bool zo_trainer_state_take(zo_trainer *t, zo_reader *in) { return t->class->load(t->state, in); }
 
+zo_status zo_trainer_keep_init(zo_trainer *t)
+{
+    t->good = zo_alloc_zero(t->ctx, zo_trainer_state_size(t), 1);
+    return t->good ? ZO_OK : ZO_NO_MEMORY;
+}
+
+void zo_trainer_keep(zo_trainer *t)
+{
+    zo_file_out f;
+    zo_file_out_to_memory(&f, t->ctx, t->good);
+    zo_trainer_state_add(t, &f);
+}
+
+bool zo_trainer_go_back(zo_trainer *t, int64_t step)
+{
+    zo_reader in = {t->good, t->good + zo_trainer_state_size(t), false};
+    if (!zo_trainer_state_take(t, &in)) return false;
+    t->class->calm(t->state, step);
+    return true;
+}
+
 size_t zo_trainer_numbers(const zo_trainer *t)
 {
     return t->class->numbers ? t->class->numbers(t->state) : 0;
@@ -208,7 +230,7 @@ zo_status zo_trainer_redraw(zo_trainer *t, double progress, const double *weight
 }
 
 /* A state file: magic, version, definition, the class's bytes, and a checksum of all that. */
-static const char magic[16] = "zeroth trainer 1";
+static const char magic[16] = "zeroth trainer 2";
 
 zo_status zo_trainer_save(const zo_trainer *t, const char *path)
 {

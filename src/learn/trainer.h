@@ -32,9 +32,11 @@ typedef struct zo_trainer_class {
     /* The number of bytes save() writes; load() takes exactly these. False, and nothing has changed, if no trainer can have written them. */
     size_t (*saved)(const void *state);
     bool (*load)(void *state, zo_reader *in);
+    /* After load(), of an earlier state: counts on as after `step` steps, with half the step size from here on. */
+    void (*calm)(void *state, int64_t step);
     /* Steps that seed, progress and losses determine (all five NULL where no step of the class is so). numbers: the most that losses() gives,
      * 0 if the steps are not so. losses: of the last step. replay: the step that has these losses, without evaluating; FORMAT, and
-     * nothing has changed, if none can have. drawn: what the losses of the last step came to, the weights of its draws; redraw: the step that
+     * nothing has changed, if none can have; DIVERGED as step. drawn: what the losses of the last step came to, the weights of its draws; redraw: the step that
      * has these weights. */
     size_t (*numbers)(const void *state);
     size_t (*losses)(const void *state, double *out);
@@ -58,6 +60,7 @@ struct zo_trainer {
     bool hollow;         /* its task has no data: it can only replay; see zo_task_hollow() */
     uint64_t definition; /* checksum of what a saved state must agree with */
     void *state;
+    char *good; /* a saved state in memory, of as many bytes as save() writes; NULL: none is kept */
 };
 
 extern const zo_trainer_class zo_trainer_perturb;
@@ -82,6 +85,12 @@ const zo_net *zo_trainer_average(const zo_trainer *t);
 size_t zo_trainer_state_size(const zo_trainer *t);
 void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out);
 bool zo_trainer_state_take(zo_trainer *t, zo_reader *in);
+
+/* Makes room for a good state, which keep() fills and go_back() returns to: after `step` steps with half the step size. go_back: false, and nothing
+ * has changed, if what is kept came from a file that no trainer can have written. */
+zo_status zo_trainer_keep_init(zo_trainer *t);
+void zo_trainer_keep(zo_trainer *t);
+bool zo_trainer_go_back(zo_trainer *t, int64_t step);
 
 /* Of the class, as its contract says. numbers 0: the others must not be called. */
 size_t zo_trainer_numbers(const zo_trainer *t);

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char magic[16] = "zeroth state 1\n";
+static const char magic[16] = "zeroth state 2\n";
 
 void zo_course_begin(zo_course *course)
 {
@@ -26,6 +26,7 @@ zo_status zo_checkpoint_save(const char *path, const char *previous, uint64_t de
     zo_file_out_add(&f, course, sizeof *course);
     zo_file_out_add(&f, kept->params, kept->arena * sizeof *kept->params);
     zo_trainer_state_add(trainer, &f);
+    if (trainer->good) zo_file_out_add(&f, trainer->good, zo_trainer_state_size(trainer));
     zo_file_out_add_sum(&f);
     status = zo_file_out_close(&f, previous);
     zo_file_out_drop(&f);
@@ -36,11 +37,11 @@ zo_status zo_checkpoint_save(const char *path, const char *previous, uint64_t de
 static bool plausible(const zo_course *c)
 {
     const int64_t most = (int64_t)1 << 40;
-    const int64_t counts[] = {c->step, c->dropped, c->assessed, c->since, c->kept};
-    for (int i = 0; i < 5; i++)
+    const int64_t counts[] = {c->step, c->dropped, c->assessed, c->since, c->kept, c->back};
+    for (int i = 0; i < 6; i++)
         if (counts[i] < 0 || counts[i] > most) return false;
-    const double sizes[] = {c->cost, c->examples, c->assessed_cost, c->seconds};
-    for (int i = 0; i < 4; i++)
+    const double sizes[] = {c->cost, c->examples, c->assessed_cost, c->seconds, c->start};
+    for (int i = 0; i < 5; i++)
         if (!(sizes[i] >= 0) || isinf(sizes[i])) return false;
     return c->assessed + c->since <= c->step;
 }
@@ -50,6 +51,7 @@ static zo_status take(const char *path, const char *data, size_t size, uint64_t 
 {
     const zo_context *ctx = kept->ctx;
     size_t numbers = kept->arena * sizeof *kept->params, state = zo_trainer_state_size(trainer),
+           good = trainer->good ? state : 0,
            frame = sizeof magic + 2 * sizeof(uint64_t) + sizeof *course;
     uint64_t sum, of;
     zo_course c;
@@ -60,12 +62,13 @@ static zo_status take(const char *path, const char *data, size_t size, uint64_t 
         return zo_fail(ctx, ZO_FORMAT, "%s: damaged: its checksum does not fit", path);
     memcpy(&of, data + sizeof magic, sizeof of);
     memcpy(&c, data + sizeof magic + sizeof of, sizeof c);
-    if ((of != definition && !any) || size != frame + numbers + state)
+    if ((of != definition && !any) || size != frame + numbers + state + good)
         return zo_fail(ctx, ZO_FORMAT, "%s: of a run with another net, seed, setting or data", path);
     zo_reader in = {data + frame - sizeof sum + numbers, data + size - sizeof sum, false};
     if (!plausible(&c) || !zo_trainer_state_take(trainer, &in))
         return zo_fail(ctx, ZO_FORMAT, "%s: damaged: no run can have written it", path);
     memcpy(kept->params, data + frame - sizeof sum, numbers);
+    if (good) memcpy(trainer->good, in.at, good);
     *course = c;
     return ZO_OK;
 }

@@ -1,6 +1,7 @@
 /* Checkpoints: the state of a run after some step, whole or not at all.
  *
- *     16 bytes "zeroth state 1", u64 definition, the zo_course, the kept network's numbers, the trainer's state, u64 xxh3 of all that
+ *     16 bytes "zeroth state 2", u64 definition, the zo_course, the kept network's numbers, the trainer's state, the state that it would go back
+ *     to if it keeps one, u64 xxh3 of all that
  */
 #ifndef ZO_RUN_CHECKPOINT_H
 #define ZO_RUN_CHECKPOINT_H
@@ -12,8 +13,10 @@ typedef struct zo_course {
     int64_t step, dropped;   /* steps done; pairs dropped */
     int64_t assessed, since; /* step of the last look at validation; steps since */
     int64_t kept;            /* step of the kept network */
+    int64_t back;            /* step after which the run went back; 0: it did not */
     int64_t any, sound,
         reached; /* something is kept; the last validation loss was finite; the target is reached */
+    double start;                    /* size of the losses that the run began with */
     double cost, examples;           /* of all steps */
     double assessed_cost;            /* cost at the last look */
     double loss_sum;                 /* of the steps since */

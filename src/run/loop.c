@@ -1,6 +1,7 @@
 #include "run/loop.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -116,16 +117,26 @@ static bool is_better(const zo_loop *l, double loss, double accuracy, double tha
     return better;
 }
 
+/* A step function may give finite losses of parameters that are not. */
+static bool is_finite(const zo_net *net)
+{
+    float sum = 0; /* of zeros, and of NaN for each that is not */
+    for (size_t i = 0; i < net->arena; i++) sum += net->params[i] * 0.0f;
+    return sum == 0;
+}
+
 void zo_loop_consider(zo_loop *l, double loss, double accuracy, bool averaged)
 {
     const zo_net *net = averaged ? zo_trainer_average(l->trainer) : zo_trainer_net(l->trainer);
     zo_course *c = &l->course;
     if (!net) net = zo_trainer_net(l->trainer); /* a journal of other settings */
     bool better = is_better(l, loss, accuracy, c->best_loss, c->best);
-    c->sound = isfinite(loss);
+    c->sound = isfinite(loss) && is_finite(zo_trainer_net(l->trainer));
     c->look_loss = loss;
     c->look_accuracy = accuracy;
+    if (!c->any && c->sound) c->start = fabs(loss);
     if (c->any && !(better && c->sound)) return;
+    zo_trainer_keep(l->trainer);
     memcpy(l->kept->params, net->params, net->arena * sizeof(float));
     c->kept = c->step;
     l->kept_average = averaged;
@@ -185,6 +196,63 @@ static bool look_due(const zo_loop *l)
     if (!c->any) return true;
     return c->step - c->assessed >= ASSESS_STEPS && since >= ASSESS_COST * validation &&
            since >= c->cost / ASSESS_SHARE;
+}
+
+/* ---- going back ---- */
+
+#define EXPLODED                                                                                   \
+    1e5 /* times the mean loss that the run began with, or 1: steps that are just too large reach 4000, and come back */
+
+/* Where the mean over all n examples is M and no loss is negative, no batch of B has more than M n / B: an outlier alone explodes nothing. What
+ * the run began with stands for M, and not the latest losses, which would grow along with those that explode. */
+static bool has_exploded(const zo_loop *l, const zo_step_info *s)
+{
+    double batches = (double)l->task->part[ZO_TRAIN].n / (double)s->examples;
+    return !(s->loss <= EXPLODED * (fmax(1, batches) * l->course.start + 1));
+}
+
+static zo_status diverged(const zo_loop *l)
+{
+    return zo_fail(l->ctx, ZO_DIVERGED, "step %lld: %s%s; try a smaller lr",
+                   (long long)l->course.step, l->why, l->course.back ? ", for the second time" : "");
+}
+
+/* After l->why: the state of the best network, and half the step size. The steps since count, and their batches do not come again. Where that was
+ * done before, or there is none, the course is not sound, which ends the run. */
+static zo_status go_back(zo_loop *l, double loss)
+{
+    zo_course *c = &l->course;
+    c->sound = false;
+    if (c->back || !c->step) return ZO_OK;
+    if (!zo_trainer_go_back(l->trainer, c->step))
+        return zo_fail(l->ctx, ZO_FORMAT, "the state of step %lld is damaged", (long long)c->kept);
+    c->sound = true;
+    c->back = c->step;
+    c->loss_sum = 0;
+    c->since = 0;
+    if (l->record) zo_record_back(l->record, c->step, c->kept, loss);
+    if (l->live)
+        zo_log(l->ctx, ZO_LOG_WARNING, "step %lld: %s; went back to step %lld, lr is halved",
+               (long long)c->step, l->why, (long long)c->kept);
+    return ZO_OK;
+}
+
+/* After a look at validation. */
+static zo_status go_back_if_unsound(zo_loop *l)
+{
+    if (l->course.sound) return ZO_OK;
+    bool finite = isfinite(l->course.look_loss);
+    snprintf(l->why, sizeof l->why, "%s any more",
+             finite ? "the parameters are not finite" : "no loss on the validation part is finite");
+    return go_back(l, l->course.look_loss);
+}
+
+zo_status zo_loop_end(zo_loop *l)
+{
+    if (l->course.step <= l->course.assessed) return ZO_OK;
+    zo_loop_last_look(l);
+    zo_status status = go_back_if_unsound(l);
+    return status || l->course.sound ? status : diverged(l);
 }
 
 /* ---- from the journal to live ---- */
@@ -262,24 +330,44 @@ static void count(zo_loop *l, const zo_step_info *step)
     c->since++;
 }
 
+/* After a step: `status` is OK, DIVERGED if it found no finite loss and changed nothing, or an error. */
+static zo_status settle(zo_loop *l, zo_status status, const zo_step_info *step)
+{
+    if (status && status != ZO_DIVERGED) return status;
+    count(l, step);
+    if (l->course.step == 1 && !status) l->course.start = fmax(l->course.start, fabs(step->loss));
+    if (!status && !has_exploded(l, step)) return ZO_OK;
+    if (status)
+        snprintf(l->why, sizeof l->why, "no loss of the batch is finite any more");
+    else
+        snprintf(l->why, sizeof l->why, "the loss exploded (%.3g)", step->loss);
+    return go_back(l, step->loss);
+}
+
+/* Losses say also that none was finite. */
+static void record_losses(zo_loop *l, zo_status status, const zo_step_info *step)
+{
+    if (l->record && (!status || status == ZO_DIVERGED))
+        zo_record_losses(l->record, step->step, l->trainer);
+}
+
 static zo_status step_live(zo_loop *l, double progress)
 {
     zo_step_info step;
     l->progress = progress;
     if (l->record) zo_record_step(l->record, l->course.step + 1, progress, zo_loop_seconds(l));
     zo_status status = zo_trainer_step(l->trainer, progress, &step);
-    if (status) return status;
-    if (l->record) zo_record_losses(l->record, step.step, l->trainer);
-    count(l, &step);
-    return ZO_OK;
+    record_losses(l, status, &step);
+    return settle(l, status, &step);
 }
 
 /* A step that was begun, and whose losses the journal does not have: it was cut off here. */
 static zo_status step_cut_off(zo_loop *l, double progress, zo_step_info *step)
 {
     zo_status status = zo_loop_go_live(l);
-    if (!status) status = zo_trainer_step(l->trainer, progress, step);
-    if (!status && l->record) zo_record_losses(l->record, step->step, l->trainer);
+    if (status) return status;
+    status = zo_trainer_step(l->trainer, progress, step);
+    record_losses(l, status, step);
     return status;
 }
 
@@ -299,20 +387,13 @@ static zo_status step_again(zo_loop *l)
     const zo_entry *e = &l->journal->entry;
     if (by_losses && entry_is(l, ZO_ENTRY_LOSSES, l->course.step + 1)) {
         status = zo_trainer_replay(l->trainer, progress, e->value, e->values, &step);
-        l->from_losses += !status;
+        l->from_losses += !status || status == ZO_DIVERGED;
     } else if (by_losses && !l->only_journal) {
         status = step_cut_off(l, progress, &step);
     } else {
         status = zo_trainer_step(l->trainer, progress, &step);
     }
-    if (!status) count(l, &step);
-    return status;
-}
-
-static zo_status diverged(const zo_loop *l)
-{
-    return zo_fail(l->ctx, ZO_DIVERGED,
-                   "no loss on the validation part is finite any more; try a smaller lr");
+    return settle(l, status, &step);
 }
 
 /* ---- saved states ---- */
@@ -336,6 +417,7 @@ static void save_if_due(zo_loop *l)
 static zo_status turn(zo_loop *l, bool *ended)
 {
     zo_status status = look_now(l);
+    if (!status) status = go_back_if_unsound(l);
     if (status) return status;
     *ended =
         l->course.reached || !l->course.sound || (l->only_journal && l->course.step >= l->steps);
@@ -352,6 +434,7 @@ static zo_status turn(zo_loop *l, bool *ended)
         *ended = progress >= 1;
         if (!status && !*ended) status = step_live(l, progress);
     }
+    *ended |= !l->course.sound;
     if (zo_loop_clock() - l->reported <= REPORT_SECONDS || status || *ended || look_due(l))
         return status;
     fill_report(l);

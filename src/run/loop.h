@@ -18,6 +18,7 @@ typedef struct zo_loop {
     bool kept_average; /* it is of averaged parameters */
     zo_course course;
     double progress;      /* of the last step */
+    char why[96];         /* what had diverged */
     zo_assessor assessor; /* not needed where nothing is evaluated */
     zo_record *record;    /* NULL: none */
     zo_journal *journal;  /* being read; NULL once live */
@@ -52,6 +53,9 @@ zo_status zo_loop_go_live(zo_loop *l);
 
 /* What follows the last step: a last look, which is no part of the course. */
 void zo_loop_last_look(zo_loop *l);
+
+/* The last look of a run that is done, and what it says of the last steps. Errors: DIVERGED. */
+zo_status zo_loop_end(zo_loop *l);
 
 /* Keeps the present network, or that of the averaged parameters, if these validation figures are the best so far. */
 void zo_loop_consider(zo_loop *l, double loss, double accuracy, bool averaged);

@@ -83,6 +83,17 @@ json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const
     return o;
 }
 
+json_t *zo_metrics_back(int64_t step, int64_t to, double loss, bool *failed)
+{
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("rolled back"), failed);
+    zo_json_set(o, "step", json_integer(step), failed);
+    zo_json_set(o, "to", json_integer(to), failed);
+    zo_json_set(o, "loss", zo_json_real(loss), failed);
+    return o;
+}
+
 json_t *zo_metrics_result(zo_end end, const zo_train_result *v, const zo_net *net, bool *failed)
 {
     static const char *const state[] = {"done", "stopped", "diverged"};
@@ -98,6 +109,7 @@ json_t *zo_metrics_result(zo_end end, const zo_train_result *v, const zo_net *ne
     zo_json_set(o, "uses", json_string(zo_uses_text(v->uses)), failed);
     zo_json_set(o, "steps", json_integer(v->steps), failed);
     zo_json_set(o, "dropped", json_integer(v->dropped), failed);
+    zo_json_set(o, "rolled_back", json_integer(v->rolled_back), failed);
     zo_json_set(o, "resumed", json_integer(v->resumed), failed);
     zo_json_set(o, "memory", json_integer(v->memory), failed);
     const struct {

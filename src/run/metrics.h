@@ -23,6 +23,8 @@ json_t *zo_metrics_measure(int64_t step, const char *what, const zo_measure *m,
 /* {"event": "resumed"}: the run goes on from here; `forced` tells what had changed, or is NULL. */
 json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
                            bool *failed);
+/* {"event": "rolled back"}: after `step` the run went back to what it was after step `to`. */
+json_t *zo_metrics_back(int64_t step, int64_t to, double loss, bool *failed);
 /* {"event": "result"}: what the run came to. */
 json_t *zo_metrics_result(zo_end end, const zo_train_result *result, const zo_net *net,
                           bool *failed);

@@ -99,7 +99,8 @@ zo_status zo_rebuild_open(zo_rebuild *b, zo_context *ctx, const char *run, const
     l->journal = &b->journal;
     l->only_journal = true;
     zo_course_begin(&l->course);
-    return zo_net_copy(zo_trainer_net(l->trainer), &l->kept);
+    status = zo_trainer_keep_init(l->trainer);
+    return status ? status : zo_net_copy(zo_trainer_net(l->trainer), &l->kept);
 }
 
 zo_status zo_rebuild_until(zo_rebuild *b, int64_t step)

@@ -229,6 +229,7 @@ static zo_status take_up_lines(zo_record *r)
             r->reported = json_integer_value(json_object_get(line, "step"));
         if (event && !strcmp(event, "measure"))
             r->measured = json_integer_value(json_object_get(line, "step"));
+        if (event && !strcmp(event, "rolled back")) r->back = true;
         at += length;
         if (line) sound = at; /* what cannot be read is dropped at the end alone */
         json_decref(line);
@@ -396,6 +397,14 @@ void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_me
 }
 
 int64_t zo_record_measured(const zo_record *r) { return r->ctx ? r->measured : -1; }
+
+void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss)
+{
+    if (!r->ctx || r->back) return;
+    bool failed = false;
+    r->back = true;
+    note(r, METRICS, add_line(r, zo_metrics_back(step, to, loss, &failed), &failed));
+}
 
 /* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result, const zo_net *net)

@@ -18,6 +18,7 @@ typedef struct zo_record {
     zo_journal journal;
     int64_t reported; /* steps up to this one have their line in metrics.jsonl */
     int64_t measured; /* the same of what was measured */
+    bool back;        /* so has the step after which it went back */
     unsigned failing; /* which files could not be written last time */
     bool live;        /* entries are added; else the journal is being read */
     zo_survey survey; /* of the journal of a run that is resumed */
@@ -56,6 +57,8 @@ void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_me
                        const zo_times *times);
 /* Step of the last line of what was measured, or -1. */
 int64_t zo_record_measured(const zo_record *r);
+/* After `step` the run went back to what it was after step `to`. */
+void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss);
 /* Saves the state, with all that was recorded before it. False if it could not. */
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
                           const zo_trainer *trainer);

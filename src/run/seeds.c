@@ -40,7 +40,10 @@ static zo_status collect(writing *w)
     if (!status) status = zo_rebuild_all(&w->b);
     w->kept_size = l->course.kept;
     w->kept_average = l->kept_average;
-    return status;
+    if (status || !l->course.back || l->course.back > l->course.kept) return status;
+    return zo_fail(w->b.ctx, ZO_UNSUPPORTED,
+                   "%s: after step %lld the run went back, and seeds tell of steps that all count",
+                   w->b.model, (long long)l->course.back);
 }
 
 /* What is to be written must be what the run gave. */

@@ -89,6 +89,7 @@ static zo_status make_loop(run *r)
                                 .loss_user = r->def->loss_user}};
     zo_course_begin(&l->course);
     zo_status status = make_trainer(r);
+    if (!status) status = zo_trainer_keep_init(l->trainer);
     if (!status) status = zo_net_copy(zo_trainer_net(l->trainer), &l->kept);
     if (status) return status;
     l->by_loss = zo_loop_by_loss(l->trainer, r->def->loss || r->def->batch_loss);
@@ -111,13 +112,12 @@ static zo_status open_record(run *r)
 
 static void copy_name(char *to, size_t room, const char *name) { snprintf(to, room, "%s", name); }
 
-/* Everything after the last step: the last look at validation, the one look at test, the numbers. */
-static void finish(run *r, zo_status status)
+/* Everything after the last look at validation: the one look at test, the numbers. */
+static void finish(run *r)
 {
     zo_train_result *v = r->result;
     zo_loop *l = &r->loop;
     zo_course *c = &l->course;
-    if (status != ZO_DIVERGED) zo_loop_last_look(l);
     v->seconds_training = zo_loop_seconds(l);
     zo_assess(&l->assessor, l->kept, ZO_TEST, &v->test_loss, &v->test_accuracy);
     v->train_loss = c->train_loss;
@@ -129,6 +129,7 @@ static void finish(run *r, zo_status status)
     v->epochs = c->examples / (double)r->def->task->part[ZO_TRAIN].n;
     v->steps = c->step;
     v->dropped = c->dropped;
+    v->rolled_back = c->back > 0;
     v->resumed = r->record.survey.resumed + (r->def->resume && r->record.survey.recipe.size);
     v->memory = zo_context_memory(r->ctx);
     v->parameters = zo_net_parameters(l->kept);
@@ -149,7 +150,7 @@ static zo_status train_and_record(run *r)
     if (status == ZO_CANCELLED && l->journal)
         return status; /* not yet where it was: all is as it was */
     char why[sizeof r->ctx->error];
-    snprintf(why, sizeof why, "%s", zo_last_error(r->ctx)); /* saving may write over it */
+    copy_name(why, sizeof why, zo_last_error(r->ctx)); /* saving may write over it */
     zo_status live = zo_loop_go_live(l);
     if (live) return live;
     if (status == ZO_CANCELLED) { /* before the last look, which is no part of the course */
@@ -158,7 +159,13 @@ static zo_status train_and_record(run *r)
     }
     double now = zo_loop_clock() - before - l->measuring;
     double earlier = fmax(0, zo_loop_seconds(l) - now);
-    finish(r, status);
+    if (status == ZO_CANCELLED) zo_loop_last_look(l);
+    if (!status) {
+        status = zo_loop_end(l);
+        copy_name(why, sizeof why, zo_last_error(r->ctx));
+    }
+    if (status && status != ZO_CANCELLED && status != ZO_DIVERGED) return status;
+    finish(r);
     r->result->seconds = r->def->seconds_before + earlier + zo_loop_clock() - r->started;
     zo_status saved = zo_record_close(&r->record,
                                       status == ZO_OK          ? ZO_END_DONE

@@ -19,6 +19,7 @@ static zo_status load_saved(zo_rebuild *b, const char *run, saved *s)
     const char *path = !access(b->checkpoint, F_OK) ? b->checkpoint : b->previous;
     if (access(path, F_OK)) return ZO_OK;
     zo_status status = zo_recipe_trainer(b->ctx, run, b->recipe, &b->def, &s->hollow, &s->trainer);
+    if (!status) status = zo_trainer_keep_init(s->trainer);
     if (!status) status = zo_net_copy(zo_trainer_net(s->trainer), &s->kept);
     /* A hollow trainer cannot know the data's part of the definition; the recipe does. */
     const char *definition = json_string_value(json_object_get(b->recipe, "definition"));
@@ -66,7 +67,9 @@ static void compare_state(const zo_rebuild *b, const saved *s, zo_verified *out)
     compare_numbers(out, b->loop.kept->params, s->kept->params, net->arena);
     out->different += digest(b->loop.trainer) != digest(s->trainer);
     out->different += !same_course(b->loop.course, s->course);
-    out->numbers += 2;
+    out->different +=
+        memcmp(b->loop.trainer->good, s->trainer->good, zo_trainer_state_size(s->trainer)) != 0;
+    out->numbers += 3;
     out->checkpoint = true;
 }
 
