@@ -38,7 +38,7 @@ COURSES = {
                         " --net 'dense16 relu dense2'",
     "weights-gaussian-one": "plane --epochs 60 --method weights --set noise=gaussian"
                             " --set sides=one --set population=32 --net 'dense16 relu dense1'",
-    "nodes": "spirals --epochs 60 --method nodes",
+    "nodes": "spirals --epochs 150 --method nodes",
     "nodes-complete": "plane --epochs 60 --method nodes --set set=complete",
     "nodes-random": "xor --epochs 70 --method nodes --set set=random --set draws=8",
     "nodes-gaussian": "plane --epochs 35 --method nodes --set set=random --set noise=gaussian"

@@ -1,0 +1,93 @@
+#!/usr/bin/python3
+"""Measures what estimators reach: test accuracy in given seconds, forward-equivalents to given accuracies.
+
+    bench/estimators.py [--seeds N] [--only NAME] [--mnist DIR]
+
+Writes bench/results/estimators.csv (one row a run), and prints medians beside what is asked. --only: the rows whose names hold NAME,
+put in place of the old ones. Mnist comes from DIR, else $ZEROTH_DATA. All rows take an hour and a half with three seeds.
+"""
+import argparse, csv, io, os, statistics, tempfile
+
+from spine import RESULTS, header, run, write
+
+MLP = "dense128 relu dense128 relu dense10"
+STEP = "dense128 step dense128 step dense10"
+CNN = "conv5x8 relu pool2 conv5x16 relu pool2 dense64 relu dense10"
+QUANT = "conv5x8 quant4 pool2 conv5x16 quant4 pool2 dense64 quant4 dense10"
+WIDE = "conv5x32 relu pool2 conv5x64 relu pool2 dense128 relu dense10"
+SHIFT = ["--set", "shift=1"]
+CLOTHES = ["--set", "shift=1", "--set", "flip=yes"]
+
+# name, task, net, method, seconds, more words, the figure, what is asked of its median
+RUNS = [
+    ("mlp-to-97", "mnist", MLP, "nodes", 60, ["--target", "0.97"], "seconds", "<= 4"),
+    ("mlp", "mnist", MLP, "nodes", 60, [], "test_accuracy", ">= 0.982"),
+    ("mlp-shift", "mnist", MLP, "nodes", 300, SHIFT, "test_accuracy", ">= 0.988"),
+    ("cnn", "mnist", CNN, "nodes", 30, [], "test_accuracy", ">= 0.98"),
+    ("cnn-shift", "mnist", CNN, "nodes", 120, SHIFT, "test_accuracy", ">= 0.99"),
+    ("cnn-shift-long", "mnist", CNN, "nodes", 600, SHIFT, "test_accuracy", ">= 0.994"),
+    ("fashion-cnn", "fashion-mnist", WIDE, "nodes", 120, CLOTHES, "test_accuracy", ">= 0.88"),
+    ("fashion-cnn-long", "fashion-mnist", WIDE, "nodes", 900, CLOTHES, "test_accuracy", ">= 0.905"),
+    ("step", "mnist", STEP, "nodes", 120, [], "test_accuracy", ">= 0.965"),
+    ("step-straight-through", "mnist", STEP, "straight-through", 120, [], "test_accuracy", "the reference, beside it"),
+    ("zero-one", "mnist", MLP, "nodes", 120, ["--set", "loss=zero-one"], "test_accuracy", ">= 0.97"),
+    ("quant", "mnist", QUANT, "nodes", 300, [], "test_accuracy", ">= 0.985"),
+    ("mlp-forwards-97", "mnist", MLP, "nodes", 60, ["--target", "0.97"], "forwards", "<= 4 x backprop's"),
+    ("mlp-forwards-97-backprop", "mnist", MLP, "backprop", 60, ["--target", "0.97"], "forwards", "the reference"),
+    ("mlp-forwards-98", "mnist", MLP, "nodes", 60, ["--target", "0.98"], "forwards", "<= 5 x backprop's"),
+    ("mlp-forwards-98-backprop", "mnist", MLP, "backprop", 60, ["--target", "0.98"], "forwards", "the reference"),
+    ("cnn-forwards-985", "mnist", CNN, "nodes", 120, ["--target", "0.985"], "forwards", "<= 15 x backprop's"),
+    ("cnn-forwards-985-backprop", "mnist", CNN, "backprop", 120, ["--target", "0.985"], "forwards", "the reference"),
+]
+FIELDS = ["name", "seed", "figure", "test_accuracy", "validation_accuracy", "train_loss", "seconds", "seconds_training", "seconds_target",
+          "forwards", "epochs", "uses", "uses_gradients", "threads", "kernels", "command", "commit"]
+
+
+def measure(wanted, seed, folder):
+    name, task, net, method, seconds, more, figure, _ = wanted
+    words = [task, "--net", net, "--method", method, "--seconds", str(seconds), *more, "--seed", str(seed)]
+    result = run(words, folder)
+    shown = "zeroth train " + " ".join(f'"{w}"' if " " in w else w for w in words)
+    print(f"  {name} seed {seed}: {figure} {result[figure]:.5g}, test accuracy {result['test_accuracy']:.4f}", flush=True)
+    return {**{f: result.get(f, "") for f in FIELDS}, "name": name, "seed": seed, "figure": result[figure], "command": shown}
+
+
+def save(path, rows):
+    order = [r[0] for r in RUNS]
+    rows.sort(key=lambda r: (order.index(r["name"]), int(r["seed"])))
+    text = io.StringIO()
+    table = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    _, head = header()
+    write(path, head, text.getvalue())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", default="", help="names or parts of names, with commas between")
+    parser.add_argument("--mnist")
+    args = parser.parse_args()
+    if args.mnist:
+        os.environ["ZEROTH_DATA"] = args.mnist
+    chosen = [r for r in RUNS if any(part in r[0] for part in args.only.split(","))]
+    names = {r[0] for r in chosen}
+    path, rows = os.path.join(RESULTS, "estimators.csv"), []
+    if args.only and os.path.exists(path):
+        with open(path, newline="") as f:
+            rows = [r for r in csv.DictReader(line for line in f if line[0] != "#") if r["name"] not in names]
+    commit, _ = header()
+    with tempfile.TemporaryDirectory() as folder:
+        for wanted in chosen:
+            for seed in range(1, args.seeds + 1):
+                rows.append({**measure(wanted, seed, folder), "commit": commit})
+            save(path, rows)
+    for name, *_, asked in RUNS:
+        figures = [float(r["figure"]) for r in rows if r["name"] == name]
+        if figures:
+            print(f"{name:28} {statistics.median(figures):12.5g}  {asked}")
+
+
+if __name__ == "__main__":
+    main()
