@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Measures what estimators reach: test accuracy in given seconds, forward-equivalents to given accuracies.
 
-    bench/estimators.py [--seeds N] [--only NAME] [--mnist DIR]
+    bench/estimators.py [--seeds N] [--only NAME,NAME] [--mnist DIR]
 
-Writes bench/results/estimators.csv (one row a run), and prints medians beside what is asked. --only: the rows whose names hold NAME,
+Writes bench/results/estimators.csv (one row a run), and prints medians beside what is asked. --only: rows of these names,
 put in place of the old ones. Mnist comes from DIR, else $ZEROTH_DATA. All rows take an hour and a half with three seeds.
 """
-import argparse, csv, io, os, statistics, tempfile
+import argparse, csv, io, os, statistics, sys, tempfile
 
 from spine import RESULTS, header, run, write
 
@@ -66,12 +66,15 @@ def save(path, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default="", help="names or parts of names, with commas between")
+    parser.add_argument("--only", default="", help="names of rows, with commas between")
     parser.add_argument("--mnist")
     args = parser.parse_args()
     if args.mnist:
         os.environ["ZEROTH_DATA"] = args.mnist
-    chosen = [r for r in RUNS if any(part in r[0] for part in args.only.split(","))]
+    wanted = args.only.split(",")
+    chosen = [r for r in RUNS if r[0] in wanted or args.only == ""]
+    if unknown := set(wanted) - {r[0] for r in RUNS} - {""}:
+        sys.exit(f"estimators: no row {', '.join(sorted(unknown))}; there are {', '.join(r[0] for r in RUNS)}")
     names = {r[0] for r in chosen}
     path, rows = os.path.join(RESULTS, "estimators.csv"), []
     if args.only and os.path.exists(path):
