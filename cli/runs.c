@@ -74,7 +74,7 @@ static void note_line(cli_run *r, json_t *line)
     bool result = event && !strcmp(event, "result"), report = event && !strcmp(event, "report");
     bool resumed = event && !strcmp(event, "resumed");
     bool measured = event && !strcmp(event, "measure");
-    r->lines++;
+    r->lines += result || report || resumed;
     r->resumed += resumed;
     if (result || report || resumed) r->ended = result;
     if (result || report) {

@@ -278,6 +278,7 @@ static float *bath(const zo_kernels *k, uint64_t seed, int64_t step, double prog
                    .net = &stub,
                    .seed = seed,
                    .step = step,
+                   .drawn = step,
                    .progress = progress,
                    .rate = settings[0]};
     memset(p, 0, MANY * sizeof *p);

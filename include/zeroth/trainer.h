@@ -26,7 +26,8 @@ typedef void (*zo_loss_fn)(void *user, int n, int outputs, const float *y, int s
 
 /** A loss of your own of a whole batch, where examples have none of their own (a rank correlation, F1, what a decision on
  *  all of them costs). Arguments as of zo_loss_fn, and the same rules; returns the loss of the n examples together, NaN if they have
- *  none: then a member is dropped and counted. `n` is what a member sees, or all of the validation or the test part. */
+ *  none: then a member is dropped and counted. If the unperturbed network has none on the batch of a step, the step is DIVERGED and a
+ *  run goes back: return a constant for a batch that says nothing. `n` is what a member sees, or all of the validation or the test part. */
 typedef double (*zo_batch_loss_fn)(void *user, int n, int outputs, const float *y, int stride,
                                    const int32_t *label, const float *target);
 

@@ -12,7 +12,7 @@ enum { CHUNK = 1024 };
 /* p += deviation x noise. A number's noise is named by its place in the arena, four to a block. */
 static void disturb(const zo_update *u, size_t at, float *p, size_t n, float deviation)
 {
-    zo_stream stream = zo_stream_at(u->seed, ZO_FOR_RULES, (uint64_t)u->step, 0);
+    zo_stream stream = zo_stream_at(u->seed, ZO_FOR_RULES, (uint64_t)u->drawn, 0);
     float room[CHUNK + 4];
     for (size_t i = 0; i < n; i += CHUNK) {
         size_t place = at + i, skip = place % 4, m = n - i < CHUNK ? n - i : CHUNK;

@@ -160,7 +160,7 @@ static zo_job begin(zo_measure *m, const zo_measure_maker *k, float *g)
 {
     memset(g, 0, m->learner->net->arena * sizeof *g);
     m->update.direction = g;
-    m->update.step = m->learner->step + 1;
+    m->update.step = m->update.drawn = m->learner->step + 1;
     return k->class->job(k->state, &m->update);
 }
 

@@ -258,6 +258,7 @@ static zo_job begin(state *s, double progress)
 {
     double warm = progress < s->set.warmup ? progress / s->set.warmup : 1;
     s->update.step = s->l.step - s->undone + 1;
+    s->update.drawn = s->l.step + 1;
     s->update.progress = progress;
     s->update.rate =
         *(double *)s->rule_set * s->schedule->at(s->schedule_set, progress) * warm * s->share;

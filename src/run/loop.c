@@ -207,7 +207,7 @@ static bool look_due(const zo_loop *l)
  * the run began with stands for M, and not the latest losses, which would grow along with those that explode. */
 static bool has_exploded(const zo_loop *l, const zo_step_info *s)
 {
-    double batches = (double)l->task->part[ZO_TRAIN].n / (double)s->examples;
+    double batches = (double)l->examples / (double)s->examples;
     return !(s->loss <= EXPLODED * (fmax(1, batches) * l->course.start + 1));
 }
 

@@ -95,6 +95,7 @@ zo_status zo_rebuild_open(zo_rebuild *b, zo_context *ctx, const char *run, const
     l->ctx = ctx;
     l->def = &b->def;
     l->task = b->hollow ? b->hollow : b->def.task;
+    l->examples = json_integer_value(json_object_get(b->recipe, "examples"));
     l->by_loss = zo_loop_by_loss(l->trainer, json_is_true(json_object_get(b->recipe, "user_loss")));
     l->journal = &b->journal;
     l->only_journal = true;

@@ -82,6 +82,7 @@ static zo_status make_loop(run *r)
     *l = (zo_loop){.ctx = r->ctx,
                    .def = r->def,
                    .task = r->def->task,
+                   .examples = r->def->task->part[ZO_TRAIN].n,
                    .record = &r->record,
                    .measured = -1,
                    .assessor = {.loss_fn = r->def->loss,
