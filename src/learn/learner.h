@@ -92,7 +92,7 @@ typedef struct zo_update {
     double clip, weight_decay; /* 0: none */
 
     /* The present step. */
-    int64_t step; /* counts from 1 */
+    int64_t step;  /* counts from 1 */
     int64_t drawn; /* the same for random streams: steps that were taken back count as well, so that no noise comes again */
     double progress;
     double rate; /* lr x schedule */

@@ -13,7 +13,7 @@ typedef struct zo_loop {
     const zo_train_def *def; /* budget, target, report, loss; its task is that of the trainer */
     const zo_task *task;
     int64_t examples; /* of the training part, also where the task has no data */
-    bool by_loss; /* the best network is the one of least loss, not of most accuracy */
+    bool by_loss;     /* the best network is the one of least loss, not of most accuracy */
     zo_trainer *trainer;
     zo_net *kept;      /* best on validation so far */
     bool kept_average; /* it is of averaged parameters */
