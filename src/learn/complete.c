@@ -15,6 +15,11 @@ static size_t line_floats(const zo_net *net, const zo_way *way)
     return lines * (size_t)s->width * s->pitch;
 }
 
+void zo_complete_plan(zo_way *way, const zo_net *net, int i)
+{
+    zo_way_plan(way, net, i, ZO_MOVES_ROWS, zo_moves_rows(net) * net->widest);
+}
+
 zo_status zo_complete_init(zo_complete *c, zo_moves *moves, const zo_way *ways)
 {
     const zo_learner *l = moves->trace->l;

@@ -21,6 +21,9 @@ typedef struct zo_complete {
     const float **z; /* [stages]: where those of the present item begin */
 } zo_complete;
 
+/* The way of complete sets of stage i: as many rows run together as moves have room for. */
+void zo_complete_plan(zo_way *way, const zo_net *net, int i);
+
 /* Sizes everything for the ways [stages] that have rows. Errors: NO_MEMORY; fini is due all the same. */
 zo_status zo_complete_init(zo_complete *c, zo_moves *moves, const zo_way *ways);
 void zo_complete_fini(zo_complete *c);

@@ -128,7 +128,7 @@ static zo_status init_stages(state *s)
 {
     const zo_learner *l = learner(s);
     const zo_net *net = l->net;
-    size_t stages = (size_t)net->stages, rows = zo_moves_rows(net);
+    size_t stages = (size_t)net->stages;
     s->sigma = zo_alloc_zero(l->ctx, stages, sizeof *s->sigma);
     s->way = zo_alloc_zero(l->ctx, stages, sizeof *s->way);
     s->own = zo_alloc_zero(l->ctx, stages, sizeof *s->own);
@@ -139,7 +139,7 @@ static zo_status init_stages(state *s)
         s->sigma[i] = (float)(zo_learner_jumps(l, i) ? s->set.sigma_jump : s->set.sigma);
         s->z[i] = s->trace.h[i];
         if (st->layer->product && zo_shape_pixels(&st->out) == 1)
-            zo_way_plan(s->way + i, net, i, rows, rows * net->widest);
+            zo_complete_plan(s->way + i, net, i);
         if (s->way[i].pixels) s->way[i].rows = 0;
         if (!st->activation) continue;
         s->own[i] = zo_alloc_zero(l->ctx, (size_t)l->batch * st->ld_out, sizeof(float));

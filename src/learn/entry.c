@@ -7,8 +7,6 @@
 
 static const zo_net *net_of(const zo_entry *e) { return e->trace->l->net; }
 
-static bool grouped(const zo_stage *s) { return s->activation && s->activation->grouped; }
-
 static bool pooled(const zo_net *net, int i) { return zo_entry_stage(net, i) > i; }
 
 int zo_entry_stage(const zo_net *net, int i)
@@ -132,7 +130,7 @@ void zo_entry_silence(zo_entry *e, int i, size_t first, size_t r, int worker, fl
                       float *errors)
 {
     const zo_net *net = net_of(e);
-    if (!net->stage[i].activation || grouped(net->stage + i)) return;
+    if (!net->stage[i].activation || zo_stage_grouped(net->stage + i)) return;
     int at = zo_entry_stage(net, i);
     size_t n = net->stage[at].ld_out;
     const float *h = e->trace->h[at] + (first + r) * n, *z = zo_entry_z(e, i, first, r, worker);

@@ -280,7 +280,7 @@ static void run_first_rows(const state *s, zo_chunk *c, size_t row, size_t n, si
     e.noise = s->p.z + (size_t)c->example[row] * st->ld_out;
     e.ld_noise = st->ld_out;
     e.sigma = 1;
-    if (st->activation && !st->activation->grouped) {
+    if (st->activation && !zo_stage_grouped(st)) {
         e.activate = zo_stage_activate(l->k, st);
         e.number = st->number;
     }
@@ -339,7 +339,7 @@ static void run(const zo_population *p, zo_chunk *c, int i)
         run_later(s, c, i, lift);
     else
         run_first(s, c, lift);
-    if (st->activation && st->activation->grouped) zo_stage_activation(p->l->net, st, c->m, h, h);
+    if (zo_stage_grouped(st)) zo_stage_activation(p->l->net, st, c->m, h, h);
 }
 
 static const zo_population_kind kind = {.draw = draw, .own = shared, .run = run, .centred = true},

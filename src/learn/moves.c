@@ -7,8 +7,6 @@
 #define KEPT_BLOCKS 2048  /* of noise, 16 bytes each, that stay from the draws to their sum */
 #define FARTHEST 4        /* deviations: normal numbers beyond are left out of account */
 
-static bool grouped(const zo_stage *s) { return s->activation && s->activation->grouped; }
-
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights)
 {
     return zo_net_tail_cost(net, zo_moves_entry(net, i, weights) + 1) +
@@ -181,7 +179,7 @@ static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t d, si
 {
     const zo_net *net = c->trace->l->net;
     const zo_stage *st = net->stage + at->stage;
-    zo_activate_fn f = grouped(st) ? NULL : zo_stage_activate(c->trace->l->k, st);
+    zo_activate_fn f = zo_stage_grouped(st) ? NULL : zo_stage_activate(c->trace->l->k, st);
     static const int32_t same[ZO_MOVES_DRAWS];
     const float *z = zo_entry_z(&c->entry, at->stage, at->first, r, at->worker),
                 *floor = zo_entry_floor(&c->entry, at->stage, r);
@@ -192,7 +190,7 @@ static void draw_outputs(zo_moves *c, const zo_place *at, size_t r, size_t d, si
         c->trace->l->k->disturb(rows, ld, z, ld, floor, same, m, ld, move, signs_of(c, at, r, d),
                                 8 * blocks_of(c->noise, ld), normal_of(c, at, r, d),
                                 4 * blocks_of(c->noise, ld), f, st->number);
-        if (grouped(st)) zo_stage_activation(net, st, m, rows, rows);
+        if (zo_stage_grouped(st)) zo_stage_activation(net, st, m, rows, rows);
         for (size_t x = 0; x < m; x++) zo_moves_add_row(c, at->first + r, to + d + x);
         if (c->n == c->rows) zo_moves_run(c, at->entry);
     }

@@ -90,7 +90,7 @@ static void plan_site(state *s, int i)
     p->sides = s->set.sides == SIDES_AUTO ? 1 + (jump || last) : s->set.sides;
     bool complete = s->set.place != PLACE_WEIGHTS &&
                     (s->set.set == SET_COMPLETE || (s->set.set == SET_AUTO && s->set.limit > 0));
-    if (complete) zo_way_plan(s->way + i, net, i, ZO_MOVES_ROWS, zo_moves_rows(net) * net->widest);
+    if (complete) zo_complete_plan(s->way + i, net, i);
     /* Cost x variance, which is as many draws as there are numbers, of what is there to choose from. */
     double whole = s->way[i].cost * p->sides / net->cost,
            by_weights = (double)st->parameters * zo_moves_draw_cost(net, i, true) / net->cost,

@@ -333,7 +333,7 @@ static void run_first(const zo_population *p, zo_chunk *c, size_t pair)
 {
     const zo_learner *l = p->l;
     const zo_stage *s = l->net->stage;
-    bool grouped = s->activation && s->activation->grouped;
+    bool grouped = zo_stage_grouped(s);
     zo_activate_fn f = grouped ? NULL : zo_stage_activate(l->k, s);
     move_first(p, c, pair);
     for (size_t side = 0; side < 2; side++) {

@@ -144,7 +144,7 @@ static zo_epilogue epilogue_at(const zo_kernels *k, const zo_stage *s, const zo_
     if (e.factor_signs) e.factor_signs += done * e.rank * e.ld_factor / 16;
     e.bias = bias;
     e.pre = r->z && r->z != r->h ? r->z + done * s->ld_out + column : NULL;
-    if (s->activation && !s->activation->grouped) {
+    if (s->activation && !zo_stage_grouped(s)) {
         e.activate = zo_stage_activate(k, s);
         e.number = s->number;
     }
@@ -194,7 +194,7 @@ typedef struct pixel_moves {
 static void update_pixels(pixel_moves *p)
 {
     const zo_stage *s = p->s;
-    bool grouped = s->activation && s->activation->grouped;
+    bool grouped = zo_stage_grouped(s);
     zo_activate_fn f = zo_stage_activate(p->k, s);
     size_t pitch = s->out.pitch;
     p->k->column_update(p->h, pitch, p->move, p->n, p->z, pitch, p->weight, s->rows, s->columns,

@@ -42,7 +42,7 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
     zo_operand a = rows_of(s, r);
     e.bias = bias;
     e.pre = r->z && r->z != r->h ? r->z + column : NULL;
-    if (s->activation && !s->activation->grouped) {
+    if (s->activation && !zo_stage_grouped(s)) {
         e.activate = zo_stage_activate(k, s);
         e.number = s->number;
     }
@@ -53,7 +53,7 @@ static void moved(const zo_kernels *k, const zo_stage *s, const float *weight, c
                   size_t m, zo_patch at, zo_patch out, const float *z, float *h)
 {
     (void)at, (void)out;
-    bool grouped = s->activation && s->activation->grouped;
+    bool grouped = zo_stage_grouped(s);
     zo_activate_fn f = zo_stage_activate(k, s);
     k->column_update(h, s->ld_out, moves, m, z, s->ld_out, weight, s->rows, s->columns,
                      grouped ? NULL : f, s->number);
@@ -74,7 +74,7 @@ static void changed(const zo_kernels *k, const zo_stage *s, const float *weight,
     }
     zo_operand a = zo_matrix(change, ld, m, terms);
     zo_epilogue e = {.accumulate = true, .number = s->number};
-    bool grouped = s->activation && s->activation->grouped;
+    bool grouped = zo_stage_grouped(s);
     zo_activate_fn f = zo_stage_activate(k, s);
     if (!grouped) e.activate = f;
     k->product(h, s->ld_out, 0, &a, room, s->columns, &e);

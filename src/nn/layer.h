@@ -180,6 +180,12 @@ typedef struct zo_stage {
     char why[160];
 } zo_stage;
 
+/* Whether a moved output may change others of its pixel. */
+static inline bool zo_stage_grouped(const zo_stage *s)
+{
+    return s->activation && s->activation->grouped;
+}
+
 static inline zo_activate_fn zo_stage_activate(const zo_kernels *k, const zo_stage *s)
 {
     return s->activation ? k->activation[s->activation->kernel].activate : NULL;

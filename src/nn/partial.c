@@ -8,8 +8,6 @@
 
 /* ---- the way ---- */
 
-static bool grouped(const zo_stage *s) { return s->activation && s->activation->grouped; }
-
 /* Whether no pixel is in two windows of a pooling, which does nothing else. */
 static bool side_by_side(const zo_stage *s)
 {
@@ -176,13 +174,13 @@ static size_t start_floats(size_t entries)
 bool zo_way_pools(const zo_net *net, int site)
 {
     const zo_stage *s = net->stage + site;
-    return !grouped(s) && site + 1 < net->stages && side_by_side(s + 1);
+    return !zo_stage_grouped(s) && site + 1 < net->stages && side_by_side(s + 1);
 }
 
 void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t floats)
 {
     const zo_stage *s = net->stage + site, *end = net->stage + net->stages;
-    *way = (zo_way){.site = site, .pixels = grouped(s), .point = site + 1};
+    *way = (zo_way){.site = site, .pixels = zo_stage_grouped(s), .point = site + 1};
     way->pooled = zo_way_pools(net, site);
     way->point += way->pooled;
     int last = way->point, first = last < net->stages && copies(net->stage + last) ? last + 1 : last;

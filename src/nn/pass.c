@@ -60,7 +60,7 @@ void zo_stage_forward(const zo_net *net, const zo_stage *s, const zo_room *room,
                       const float *weight, const float *bias, const zo_rows *r)
 {
     zo_rows rows = *r;
-    bool product = s->layer->product, grouped = s->activation && s->activation->grouped;
+    bool product = s->layer->product, grouped = zo_stage_grouped(s);
     if (!product && !rows.z) rows.z = rows.h;
     s->layer->forward(net->ctx->kernels, s, room, weight, bias, 0, s->columns, &rows);
     if (!product)
