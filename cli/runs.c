@@ -85,6 +85,10 @@ static void note_line(cli_run *r, json_t *line)
         json_decref(r->measured);
         r->measured = json_incref(line);
     }
+    if (event && !strcmp(event, "plan")) {
+        json_decref(r->plan);
+        r->plan = json_incref(line);
+    }
     json_decref(line);
 }
 
@@ -166,6 +170,7 @@ void cli_run_free(cli_run *run)
     json_decref(run->config);
     json_decref(run->last);
     json_decref(run->measured);
+    json_decref(run->plan);
 }
 
 /* ---- values ---- */

@@ -11,6 +11,7 @@ typedef struct cli_run {
     json_t *config;          /* NULL if damaged */
     json_t *last;            /* the last result or report; NULL if there is none */
     json_t *measured;        /* what was measured last; NULL if nothing was */
+    json_t *plan;            /* the last change of the plan; NULL if it did not */
     bool ended;              /* `last` is a result, and the run was not continued after it */
     const char *state;       /* running, interrupted, stopped, done, diverged or damaged */
     bool resumable;          /* stopped or interrupted, with a journal to go on from */

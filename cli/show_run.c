@@ -120,6 +120,31 @@ static void print_state(const cli_run *r, int width)
     free(word);
 }
 
+/* How the layers are treated: at the last, where that was changed, else from the beginning. */
+static const json_t *plan_of(const cli_run *r)
+{
+    const json_t *record = json_object_get(r->config, "record");
+    return json_object_get(r->plan ? r->plan : record, "plan");
+}
+
+static void print_plan(const cli_run *r, int width)
+{
+    size_t i;
+    json_t *line;
+    const json_t *plan = plan_of(r);
+    if (!json_array_size(plan)) return;
+    char *title = r->plan ? cli_format("plan, from step %lld on",
+                                       json_integer_value(json_object_get(r->plan, "step")))
+                          : cli_strdup("plan");
+    printf("\n%s\n", cli_clean(title));
+    free(title);
+    json_array_foreach((json_t *)plan, i, line)
+    {
+        const char *text = json_string_value(line);
+        if (text) cli_row(stdout, width, 0, " ", text);
+    }
+}
+
 static void print_run(const cli_run *r, const zo_seeds_info *seeds, int width)
 {
     cli_row(stdout, width, 5, "run", r->path);
@@ -137,6 +162,7 @@ static void print_run(const cli_run *r, const zo_seeds_info *seeds, int width)
     print_object(r->config, "config", width);
     print_object(json_object_get(r->config, "settings"), "settings", width);
     print_object(json_object_get(r->config, "task_settings"), "settings of the task", width);
+    print_plan(r, width);
     if (r->last)
         print_object(r->last, r->ended ? "result" : "last report", width);
     else
@@ -157,6 +183,7 @@ static int print_run_json(const cli_run *r, const zo_seeds_info *seeds, const zo
     cli_json_int(json, "reports", r->lines);
     if (r->unreadable) cli_json_int(json, "unreadable", r->unreadable);
     if (r->last) json_object_set(json, r->ended ? "result" : "last_report", r->last);
+    if (r->plan) json_object_set(json, "plan", r->plan);
     if (r->measured) json_object_set(json, "measurement", r->measured);
     if (seeds) cli_json_int(json, "seeds_bytes", seeds->bytes);
     if (seeds) cli_json_int(json, "model_bytes", seeds->model_bytes);

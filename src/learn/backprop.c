@@ -13,6 +13,7 @@ typedef struct settings {
 
 typedef struct state {
     zo_trace trace;
+    int lowest;       /* stage whose parameters move: nothing goes back further */
     float *image;     /* repacked weights */
     const float **in; /* [workers][stages]: where an item's tensors begin */
     float **z, **e;   /* [workers][stages]: its z and errors */
@@ -63,7 +64,17 @@ static zo_status init_any(state *s, const zo_learner *l, bool straight_through)
     if (l->loss_fn || !l->k->loss_slope[l->loss->kind])
         return refuse(l, straight_through ? "straight-through: the loss" : "backprop: the loss",
                       l->loss_fn ? "of your own" : l->loss->info.name, "");
-    zo_status status = zo_trace_init(&s->trace, l, NULL);
+    int *examples = zo_alloc_zero(l->ctx, (size_t)l->net->stages, sizeof *examples);
+    if (!examples) return ZO_NO_MEMORY;
+    s->lowest = -1;
+    for (int i = 0; i < l->net->stages; i++) {
+        if (!zo_learner_moving(l, i)) continue;
+        if (s->lowest < 0) s->lowest = i;
+        examples[i] = l->batch;
+    }
+    s->lowest = s->lowest < 0 ? 0 : s->lowest;
+    zo_status status = zo_trace_init(&s->trace, l, examples);
+    zo_free(l->ctx, examples);
     return status ? status : allocate(s);
 }
 
@@ -111,9 +122,9 @@ static void evaluate_item(state *s, int64_t item, double *results, int worker)
                                     l->target ? l->target + first * outputs : NULL, outputs);
     for (size_t i = 0; i < m * ld; i++) last[i] *= mean;
     zo_room room = {s->room + (size_t)worker * room_floats(net)};
-    zo_backward(net, s->image, &room, m, s->in + base, s->z + base, e);
+    zo_backward(net, s->lowest, s->image, &room, m, s->in + base, s->z + base, e);
     for (size_t i = 0; i < m; i++) { /* left out, as the estimators do */
-        for (int k = 0; k < net->stages && !isfinite(loss[i]); k++)
+        for (int k = s->lowest; k < net->stages && !isfinite(loss[i]); k++)
             memset(e[k] + i * net->stage[k].ld_out, 0, net->stage[k].ld_out * sizeof(float));
     }
 }
@@ -154,8 +165,7 @@ static void repack_stage(void *arg, int64_t stage, int worker)
     (void)worker;
     state *s = arg;
     const zo_net *net = s->trace.l->net;
-    if (stage)
-        zo_backward_repack(net, s->image, (int)stage); /* nothing goes back through the first */
+    if (stage > s->lowest) zo_backward_repack(net, s->image, (int)stage);
 }
 
 static zo_job job(void *st, const zo_update *update)
@@ -180,8 +190,8 @@ static void report(const void *st, const double *results, zo_step_info *out)
     const state *s = st;
     const zo_learner *l = s->trace.l;
     out->loss = zo_learner_mean(results, 1, l->batch, &out->dropped);
-    /* the backward pass multiplies by the weights of all but the first stage once more */
-    out->cost = zo_trace_cost(&s->trace) + l->batch * zo_net_tail_cost(l->net, 1);
+    /* the backward pass multiplies by the weights behind the lowest stage once more */
+    out->cost = zo_trace_cost(&s->trace) + l->batch * zo_net_tail_cost(l->net, s->lowest + 1);
 }
 
 static bool plan(const void *st, int index, char *out, size_t room)

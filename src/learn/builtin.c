@@ -4,6 +4,7 @@ const zo_class_info *const zo_trainer_classes[] = {&zo_trainer_perturb.info, NUL
 
 const zo_class_info *const zo_estimator_classes[] = {
     &zo_estimator_nodes.info,
+    &zo_estimator_auto.info,
     &zo_estimator_weights.info,
     &zo_estimator_lowrank.info,
     &zo_estimator_spsa.info,

@@ -190,7 +190,7 @@ static void move_line(const zo_complete *c, const zo_place *at, size_t r, size_t
 /* ---- pixels that move whole ---- */
 
 /* Where a move changes several channels: passes of whole rows. */
-static void complete_by_row(zo_complete *c, const zo_place *at, float move, double *to)
+static void complete_by_row(zo_complete *c, const zo_place *at, const float *move, double *to)
 {
     zo_moves *m = c->moves;
     const zo_net *net = net_of(c);
@@ -202,7 +202,7 @@ static void complete_by_row(zo_complete *c, const zo_place *at, float move, doub
         for (size_t j = 0; j < (size_t)st->outputs; j++) {
             size_t pixel = j / channels * st->out.pitch;
             memcpy(c->line, z + pixel, channels * sizeof *z);
-            c->line[j % channels] += move;
+            c->line[j % channels] += move[r];
             f(c->line, st->out.pitch, c->line, st->out.pitch, 1, channels, st->number);
             if (!memcmp(c->line, h + pixel, channels * sizeof *h)) continue;
             float *row = zo_moves_waiting(m, at->stage) + m->n * ld;
@@ -215,7 +215,8 @@ static void complete_by_row(zo_complete *c, const zo_place *at, float move, doub
     zo_moves_run(m, at->stage);
 }
 
-void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, float move, double *to)
+void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, const float *move,
+                     double *to)
 {
     const zo_net *net = net_of(c);
     const zo_stage *st = net->stage + at->stage;
@@ -231,7 +232,7 @@ void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, floa
     for (s.y = 0; s.y < points->height; s.y++) {
         zo_patch w = zo_way_window(way, net, s.y, 0);
         for (size_t r = 0; r < at->m; r++)
-            move_line(c, at, r, (size_t)w.y * line, (size_t)w.height * line, move,
+            move_line(c, at, r, (size_t)w.y * line, (size_t)w.height * line, move[r],
                       c->line + r * floats);
         for (s.x = 0; s.x < points->width; s.x++) {
             for (size_t r = 0; r < at->m; r++) add_window(c, &s, r, c->line + r * floats, w.y);

@@ -28,9 +28,10 @@ void zo_complete_plan(zo_way *way, const zo_net *net, int i);
 zo_status zo_complete_init(zo_complete *c, zo_moves *moves, const zo_way *ways);
 void zo_complete_fini(zo_complete *c);
 
-/* Every output of stage at->stage moved by `move`. The loss of output j of row r goes to to[r * outputs + j]; where nothing behind the
+/* Every output of stage at->stage moved, those of row r by move[r]. The loss of output j of row r goes to to[r * outputs + j]; where nothing behind the
  * activation changes it is left alone. */
-void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, float move, double *to);
+void zo_complete_run(zo_complete *c, const zo_place *at, const zo_way *way, const float *move,
+                     double *to);
 
 /* Runs the c->n moves on that wait at pixel (y, x) of tensor way->point, in parts of about the same size: their losses go where c->to says.
  * c->z must be set; their examples count from row `first` of the batch. */

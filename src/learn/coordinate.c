@@ -75,11 +75,11 @@ static void weight_at(const zo_stage *s, size_t n, coordinate *c)
     c->at = zo_stage_at(s, c->l, c->j);
 }
 
-static coordinate coordinate_at(const zo_net *net, int64_t n)
+static coordinate coordinate_at(const zo_learner *l, int64_t n)
 {
     coordinate c = {0};
-    while (n >= net->stage[c.stage].parameters) n -= net->stage[c.stage++].parameters;
-    const zo_stage *s = net->stage + c.stage;
+    while (n >= zo_learner_moving(l, c.stage)) n -= zo_learner_moving(l, c.stage++);
+    const zo_stage *s = l->net->stage + c.stage;
     size_t i = (size_t)n, weights = s->rows * s->columns;
     if (i < weights) {
         weight_at(s, i, &c);
@@ -94,7 +94,7 @@ static coordinate coordinate_at(const zo_net *net, int64_t n)
 /* Fills the step's block, ascending. */
 static void choose(state *s)
 {
-    int64_t all = learner(s)->net->parameters;
+    int64_t all = zo_learner_moving_all(learner(s));
     if (!s->place) return;
     int64_t count = (int64_t)s->count, n = 0,
             first = learner(s)->step % all * count % all; /* below 2^62 */
@@ -109,7 +109,7 @@ static void choose(state *s)
 static zo_status init_order(state *s)
 {
     const zo_learner *l = learner(s);
-    size_t all = (size_t)l->net->parameters;
+    size_t all = (size_t)zo_learner_moving_all(l);
     s->count = s->set.block && (size_t)s->set.block < all ? (size_t)s->set.block : all;
     s->chosen = zo_alloc(l->ctx, s->count * sizeof *s->chosen);
     s->weight = zo_alloc_zero(l->ctx, s->count, sizeof *s->weight);
@@ -158,7 +158,7 @@ static zo_status init_worker(desk *w, const state *s)
         if (!st->layer->product && st->weight_floats + st->bias_floats > weights)
             weights = st->weight_floats + st->bias_floats;
     }
-    zo_status status = zo_moves_init(&w->moves, &s->trace, ZO_NOISE_RADEMACHER, 1, 16, weights, 0);
+    zo_status status = zo_moves_init(&w->moves, &s->trace, ZO_NOISE_RADEMACHER, 16, weights, 0);
     if (!status) status = zo_complete_init(&w->complete, &w->moves, s->way);
     w->line = zo_alloc_zero(l->ctx, ROWS, sizeof(float));
     w->g = zo_alloc_zero(l->ctx, TILE_FLOATS, sizeof(float));
@@ -175,10 +175,10 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
     state *s = st;
     s->set = *(const settings *)set;
     s->trace.l = l;
-    if (l->net->parameters > INT32_MAX)
+    if (zo_learner_moving_all(l) > INT32_MAX)
         return zo_fail(l->ctx, ZO_UNSUPPORTED,
                        "coordinate moves single parameters, and %lld are too many: use nodes",
-                       (long long)l->net->parameters);
+                       (long long)zo_learner_moving_all(l));
     int workers = zo_context_threads(l->ctx);
     size_t stages = (size_t)l->net->stages;
     int *examples = zo_alloc_zero(l->ctx, stages, sizeof *examples); /* none has errors */
@@ -377,7 +377,7 @@ static void evaluate_item(const state *s, size_t item, double *results, desk *w)
     coordinate at[GROUP];
     size_t first = item * GROUP, count = s->count - first < GROUP ? s->count - first : GROUP;
     memset(results, 0, (1 + GROUP) * sizeof *results);
-    for (size_t i = 0; i < count; i++) at[i] = coordinate_at(l->net, s->chosen[first + i]);
+    for (size_t i = 0; i < count; i++) at[i] = coordinate_at(l, s->chosen[first + i]);
     w->moves.cost = 0;
     for (size_t b = 0, n; b < (size_t)l->batch; b += n) {
         n = (size_t)l->batch - b < ROWS ? (size_t)l->batch - b : ROWS;
@@ -442,15 +442,17 @@ static void settle(void *st, const double *results, int64_t part, int worker)
     s->dropped = (int64_t)results[clean_at(s) + 1];
     for (size_t i = 0; i < s->count; i++) {
         double d = difference(results, i), sides = s->set.sides ? 2 : 1;
-        float sigma = s->sigma[coordinate_at(learner(s)->net, s->chosen[i]).stage];
+        float sigma = s->sigma[coordinate_at(learner(s), s->chosen[i]).stage];
         s->weight[i] = isfinite(d) ? d / (sides * (double)sigma) : 0;
         s->dropped += !isfinite(d);
     }
 }
 
-static int64_t stage_tiles(const zo_stage *s)
+static int64_t stage_tiles(const state *s, int stage)
 {
-    return (int64_t)((s->weight_floats + s->bias_floats + TILE_FLOATS - 1) / TILE_FLOATS);
+    const zo_stage *st = learner(s)->net->stage + stage;
+    if (zo_learner_frozen(learner(s), stage)) return 0;
+    return (int64_t)((st->weight_floats + st->bias_floats + TILE_FLOATS - 1) / TILE_FLOATS);
 }
 
 /* The first of the block that is at or behind number `at` of a stage. */
@@ -459,7 +461,7 @@ static size_t chosen_from(const state *s, int stage, size_t at)
     size_t low = 0, high = s->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        coordinate c = coordinate_at(learner(s)->net, s->chosen[middle]);
+        coordinate c = coordinate_at(learner(s), s->chosen[middle]);
         if (c.stage < stage || (c.stage == stage && c.at < at))
             low = middle + 1;
         else
@@ -475,13 +477,13 @@ static void direction(void *st, const double *results, int64_t tile, int worker)
     const zo_net *net = learner(s)->net;
     float *g = s->worker[worker].g;
     int i = 0;
-    while (tile >= stage_tiles(net->stage + i)) tile -= stage_tiles(net->stage + i++);
+    while (tile >= stage_tiles(s, i)) tile -= stage_tiles(s, i++);
     const zo_stage *stage = net->stage + i;
     size_t at = (size_t)tile * TILE_FLOATS, left = stage->weight_floats + stage->bias_floats - at,
            n = left < TILE_FLOATS ? left : TILE_FLOATS, end = chosen_from(s, i, at + n);
     memset(g, 0, n * sizeof *g);
     for (size_t k = chosen_from(s, i, at); k < end; k++)
-        g[coordinate_at(net, s->chosen[k]).at - at] = (float)s->weight[k];
+        g[coordinate_at(learner(s), s->chosen[k]).at - at] = (float)s->weight[k];
     zo_update_apply(s->update, stage->weight + at, g, n);
 }
 
@@ -501,7 +503,7 @@ static zo_job job(void *st, const zo_update *update)
                 .parts = 1,
                 .settle = settle,
                 .direction = direction};
-    for (int i = 0; i < l->net->stages; i++) j.tiles += stage_tiles(l->net->stage + i);
+    for (int i = 0; i < l->net->stages; i++) j.tiles += stage_tiles(s, i);
     return j;
 }
 
@@ -558,11 +560,10 @@ static bool plan(const void *st, int index, char *out, size_t room)
     const state *s = st;
     int first = 0;
     if (index) return false;
-    while (first + 1 < learner(s)->net->stages && !learner(s)->net->stage[first].parameters)
-        first++;
+    while (first + 1 < learner(s)->net->stages && !zo_learner_moving(learner(s), first)) first++;
     snprintf(out, room,
              "%zu of %lld parameters one by one: %s-sided, sigma %g, on one batch of %d examples",
-             s->count, (long long)learner(s)->net->parameters, s->set.sides ? "two" : "one",
+             s->count, (long long)zo_learner_moving_all(learner(s)), s->set.sides ? "two" : "one",
              (double)s->sigma[first], learner(s)->batch);
     return true;
 }

@@ -42,6 +42,20 @@ double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_o
     return *left_out < n ? sum / (double)(n - *left_out) : NAN;
 }
 
+bool zo_learner_frozen(const zo_learner *l, int stage) { return l->frozen && l->frozen[stage]; }
+
+int64_t zo_learner_moving(const zo_learner *l, int stage)
+{
+    return zo_learner_frozen(l, stage) ? 0 : l->net->stage[stage].parameters;
+}
+
+int64_t zo_learner_moving_all(const zo_learner *l)
+{
+    int64_t n = 0;
+    for (int i = 0; i < l->net->stages; i++) n += zo_learner_moving(l, i);
+    return n;
+}
+
 bool zo_learner_jumps(const zo_learner *l, int stage)
 {
     bool any = l->loss_jumps;

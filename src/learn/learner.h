@@ -29,7 +29,8 @@ typedef struct zo_learner {
     void *loss_user;
     bool loss_jumps; /* piecewise constant, whichever of the two it is */
     uint64_t seed;
-    int batch; /* examples of a step */
+    int batch;          /* examples of a step */
+    const bool *frozen; /* [stages] whose parameters stay; NULL: none */
 
     /* The present step, set before the job runs. */
     int64_t step;
@@ -51,6 +52,11 @@ double zo_learner_batch_loss(const zo_learner *l, const float *y, size_t m, cons
 
 /* The mean of the finite ones among n losses that lie `stride` apart; NaN if there is none. *left_out receives how many are not. */
 double zo_learner_mean(const double *loss, size_t stride, int n, int64_t *left_out);
+
+/* Whether the parameters of a stage stay; and how many of it, and of all stages, may move. */
+bool zo_learner_frozen(const zo_learner *l, int stage);
+int64_t zo_learner_moving(const zo_learner *l, int stage);
+int64_t zo_learner_moving_all(const zo_learner *l);
 
 /* Whether a small move at the outputs of a stage, or of its weights, can leave the loss unchanged: an activation or the loss jumps. */
 bool zo_learner_jumps(const zo_learner *l, int stage);
@@ -87,7 +93,8 @@ typedef struct zo_update {
     const zo_kernels *k;
     const zo_rule_class *rule;
     const void *settings;
-    zo_net *net; /* what moves */
+    zo_net *net;        /* what moves */
+    const bool *frozen; /* [stages] of it that do not; NULL: none */
     uint64_t seed;
     double clip, weight_decay; /* 0: none */
 
@@ -108,7 +115,7 @@ typedef struct zo_update {
 zo_status zo_update_init(zo_update *u);
 void zo_update_fini(zo_update *u);
 
-/* Moves parameters [at, at + n) against g, or collects g. Disjoint ranges may run at once. */
+/* Moves parameters [at, at + n) against g, or collects g. Disjoint ranges may run at once. Nobody calls it for a stage that is frozen. */
 void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n);
 
 /* After the whole direction went through zo_update_apply(): takes the step if it has not been taken. */
@@ -130,9 +137,11 @@ typedef struct zo_theory {
 typedef struct zo_estimator_class {
     zo_class_info info;
     size_t settings_size, state_size;
-    double lr;  /* factor on the rule's default lr */
-    bool whole; /* serves losses of a whole batch */
-    /* Sizes everything. `l` stays valid. Errors: USAGE, UNSUPPORTED, NO_MEMORY. fini is called also after a failed init. */
+    size_t layered; /* bytes that its settings begin with which a layer may have of its own (key@layer=value); 0: none */
+    double lr;      /* factor on the rule's default lr */
+    bool whole;     /* serves losses of a whole batch */
+    /* Sizes everything. settings: of each stage, one after the other; others than `layered` ones are the same in all. `l` stays valid. Errors:
+     * USAGE, UNSUPPORTED, NO_MEMORY. fini is called also after a failed init. */
     zo_status (*init)(void *state, const void *settings, const zo_learner *l);
     /* The job of the learner's present step; `update` stays valid while it runs. */
     zo_job (*job)(void *state, const zo_update *update);
@@ -146,6 +155,11 @@ typedef struct zo_estimator_class {
     double *(*weights)(void *state, size_t *n);
     /* Line `index` of how sites are treated; false past the last. */
     bool (*plan)(const void *state, int index, char *out, size_t room);
+    /* After a step was taken: the next ones may be made otherwise. NULL: never. learned: what that depends on, [*n] bytes, always as many;
+     * relearn: goes on from such bytes; false, and nothing has changed, if no run can have left them. NULL: nothing. */
+    void (*after)(void *state);
+    void *(*learned)(void *state, size_t *n);
+    bool (*relearn)(void *state, const void *bytes);
     /* For measuring. theory: false where none is known, as NULL. halve: leaves in `results` what the examples of even or of odd place in the
      * batch gave, so that the direction is the sum of both; NULL: cannot. reseeds: another seed gives another estimate from the same batch. */
     bool (*theory)(const void *state, int stage, zo_theory *out);
@@ -162,7 +176,7 @@ extern const zo_rule_class zo_rule_sgd, zo_rule_momentum, zo_rule_nesterov, zo_r
     zo_rule_adamw, zo_rule_sign, zo_rule_coolmomentum, zo_rule_langevin, zo_rule_clipup;
 extern const zo_schedule_class zo_schedule_constant, zo_schedule_linear, zo_schedule_cosine;
 extern const zo_estimator_class zo_estimator_nodes, zo_estimator_weights, zo_estimator_lowrank,
-    zo_estimator_spsa, zo_estimator_mezo, zo_estimator_coordinate, zo_estimator_backprop,
-    zo_estimator_straight_through;
+    zo_estimator_auto, zo_estimator_spsa, zo_estimator_mezo, zo_estimator_coordinate,
+    zo_estimator_backprop, zo_estimator_straight_through;
 
 #endif

@@ -441,9 +441,11 @@ static void full_direction(const state *s, worker *w, int stage, size_t at)
     zo_population_apply(&s->p, st, at, n, w->g);
 }
 
-static int64_t stage_tiles(const zo_stage *s)
+static int64_t stage_tiles(const state *s, int stage)
 {
-    return (int64_t)(product_tiles(s) + full_tiles(s));
+    const zo_stage *st = s->p.l->net->stage + stage;
+    if (zo_learner_frozen(s->p.l, stage)) return 0;
+    return (int64_t)(product_tiles(st) + full_tiles(st));
 }
 
 static void direction(void *st, const double *results, int64_t index, int worker_index)
@@ -451,10 +453,10 @@ static void direction(void *st, const double *results, int64_t index, int worker
     (void)results;
     const state *s = st;
     worker *w = s->worker + worker_index;
-    const zo_stage *stage = s->p.l->net->stage;
-    while (index >= stage_tiles(stage)) index -= stage_tiles(stage++);
+    int i = 0;
+    while (index >= stage_tiles(s, i)) index -= stage_tiles(s, i++);
+    const zo_stage *stage = s->p.l->net->stage + i;
     size_t at = (size_t)index, products = product_tiles(stage);
-    int i = (int)(stage - s->p.l->net->stage);
     if (at >= products) {
         full_direction(s, w, i, first_full(stage) + (at - products) * TILE_FLOATS);
         return;
@@ -474,7 +476,7 @@ static zo_job job(void *st, const zo_update *update)
     const zo_learner *l = s->p.l;
     zo_parallel(l->ctx, (int64_t)s->p.pairs, draw_pair, s);
     zo_job j = zo_population_job(&s->p, update);
-    for (int i = 0; i < l->net->stages; i++) j.tiles += stage_tiles(l->net->stage + i);
+    for (int i = 0; i < l->net->stages; i++) j.tiles += stage_tiles(s, i);
     j.direction = direction;
     return j;
 }
@@ -489,6 +491,7 @@ static void report(const void *st, const double *results, zo_step_info *out)
         double weights = (double)stage->rows * (double)stage->columns,
                lifts = (rank + stage->has_bias) * (double)stage->columns,
                project = rank * (double)stage->rows;
+        if (zo_learner_frozen(p->l, i)) continue;
         pair += stage->layer->product ? (double)stage->parameters + (rank - 1) * weights
                                       : (double)stage->parameters; /* the direction */
         if (!shared(stage)) continue;

@@ -81,7 +81,7 @@ static zo_status make_layers(zo_measure *m)
     if (!m->stage || !m->layer || !m->squares) return ZO_NO_MEMORY;
     for (int i = 0; i < net->stages; i++) {
         const zo_stage *s = net->stage + i;
-        if (!s->rows) continue;
+        if (!s->rows || zo_learner_frozen(m->learner, i)) continue;
         m->layer[m->layers] =
             (zo_measured){.layer = s->word, .word = net->word[s->word], .parameters = s->parameters};
         m->stage[m->layers++] = i;
@@ -313,4 +313,9 @@ zo_status zo_measure_at(zo_measure *m, const zo_net *net, int64_t steps, double 
     if (!status) status = predict(m);
     if (!status) compare(m);
     return status;
+}
+
+void zo_measure_learn(zo_measure *m, const zo_trainer *trainer)
+{
+    zo_perturb_learn(m->twin, trainer);
 }

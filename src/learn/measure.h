@@ -43,6 +43,9 @@ zo_status zo_measure_create(zo_context *ctx, const zo_trainer_def *def, const ch
                             zo_measure **out);
 void zo_measure_destroy(zo_measure *m);
 
+/* The next measurements are made as that trainer, of the same definition, has learned to make its steps. */
+void zo_measure_learn(zo_measure *m, const zo_trainer *trainer);
+
 /* Measures the direction that the step after `steps` steps has at the parameters of `net`. Errors: CANCELLED, DIVERGED. */
 zo_status zo_measure_at(zo_measure *m, const zo_net *net, int64_t steps, double progress);
 

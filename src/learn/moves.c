@@ -40,14 +40,14 @@ size_t zo_moves_rows(const zo_net *net)
     return rows < ROWS_LEAST ? ROWS_LEAST : rows < ZO_MOVES_ROWS ? rows : ZO_MOVES_ROWS;
 }
 
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
-                        size_t most, size_t weights, size_t pooled)
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
+                        size_t weights, size_t pooled)
 {
     const zo_learner *l = trace->l;
     const zo_net *net = l->net;
     bool gaussian = noise == ZO_NOISE_GAUSSIAN;
     size_t blocks = blocks_of(noise, most);
-    *m = (zo_moves){.trace = trace, .noise = noise, .draws = draws, .rows = zo_moves_rows(net)};
+    *m = (zo_moves){.trace = trace, .noise = noise, .rows = zo_moves_rows(net)};
     m->scratch = zo_alloc_zero(l->ctx, zo_net_scratch(net, m->rows) + 16, sizeof(float));
     m->target = zo_alloc_zero(l->ctx, ZO_MOVES_ROWS * (size_t)net->outputs, sizeof(float));
     m->weights = zo_alloc_zero(l->ctx, weights + 16, sizeof(float));
@@ -139,7 +139,7 @@ static void make_hadamard(zo_moves *c, const zo_place *at, const zo_stream *stre
 {
     const zo_shape *shape = &c->trace->l->net->stage[at->entry].out;
     size_t words = 8 * blocks_of(c->noise, at->floats);
-    zo_hadamard_begin(&c->hadamard, c->trace->l->k, stream, c->draws,
+    zo_hadamard_begin(&c->hadamard, c->trace->l->k, stream, at->draws,
                       at->weights ? at->floats : (size_t)shape->channels,
                       at->weights ? at->floats : shape->pitch, words);
     for (size_t i = 0; i < n; i++) zo_hadamard_draw(&c->hadamard, d + i, out + i * words);

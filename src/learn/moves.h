@@ -13,7 +13,6 @@
 typedef struct zo_moves {
     const zo_trace *trace;
     zo_noise_kind noise;
-    size_t draws; /* of an example and site */
     size_t rows; /* that run on together: fewer of large activations, so that they stay in the near caches */
     double cost; /* multiply-adds done since it was set to 0 */
 
@@ -40,6 +39,7 @@ typedef struct zo_place {
     bool weights;  /* its weights and bias are moved, not its outputs */
     int entry;     /* rows begin with the outputs of this stage: zo_moves_entry() */
     size_t floats; /* of a draw, pads included: zo_moves_floats() */
+    size_t draws;  /* of an example, all of them */
 } zo_place;
 
 /* The stage with whose outputs the rows of draws of stage i begin: i, or a pooling behind it (entry.h). */
@@ -54,10 +54,10 @@ double zo_moves_blocks(zo_noise_kind noise, size_t floats, size_t n);
 /* Multiply-adds of one draw. */
 double zo_moves_draw_cost(const zo_net *net, int i, bool weights);
 
-/* Sizes everything for so many draws of at most `most` floats, of which moved weights take `weights`, and those behind a pooling `pooled`. Errors:
+/* Sizes everything for draws of at most `most` floats, of which moved weights take `weights`, and those behind a pooling `pooled`. Errors:
  * NO_MEMORY; fini is due all the same. */
-zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t draws,
-                        size_t most, size_t weights, size_t pooled);
+zo_status zo_moves_init(zo_moves *m, const zo_trace *trace, zo_noise_kind noise, size_t most,
+                        size_t weights, size_t pooled);
 void zo_moves_fini(zo_moves *m);
 
 /* Rows that may wait, for a net of such activations. */

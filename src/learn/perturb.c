@@ -5,10 +5,12 @@
 
 #include "learn/augment.h"
 #include "learn/batches.h"
+#include "learn/layered.h"
 #include "learn/trainer.h"
 
 typedef struct settings {
     char estimator[ZO_TEXT_MAX], rule[ZO_TEXT_MAX], schedule[ZO_TEXT_MAX], loss[ZO_TEXT_MAX];
+    char freeze[ZO_TEXT_MAX];
     int64_t batch;
     double warmup, clip, weight_decay, average;
 } settings;
@@ -22,10 +24,12 @@ typedef struct state {
     const zo_rule_class *rule;
     const zo_schedule_class *schedule;
     void *estimator_set, *rule_set, *schedule_set, *estimator_state;
+    zo_layered layered; /* the estimator's settings, for each stage */
     zo_augment_settings augment_set;
     zo_augment augment;
     zo_block block[BLOCKS];
     zo_batches batches;
+    bool *frozen; /* [stages] */
     zo_update update;
     zo_net *mean;   /* of late parameters; NULL: none */
     int64_t undone; /* steps that were gone back over: the rule and the mean do not count them */
@@ -46,6 +50,7 @@ static const zo_param params[] = {
     ZO_PARAM_TEXT_ROW(
         settings, loss, "auto",
         "auto: cross-entropy for classes, squared-error for numbers ('zeroth list losses')"),
+    ZO_PARAM_TEXT_ROW(settings, freeze, ZO_FREEZE_NONE, ZO_FREEZE_HELP),
     ZO_PARAM_INT_ROW(settings, batch, 256, 1, 65536, "examples of a step; at most the training part"),
     ZO_PARAM_REAL_ROW(settings, average, 0, 0, 1,
                       "share of the steps so far whose parameters are averaged; the mean is kept "
@@ -98,6 +103,17 @@ static zo_status read_names(state *s, const zo_trainer_def *def, const zo_method
     return ZO_OK;
 }
 
+/* Those that are not of single layers. */
+static zo_status apply_plain(const state *s, const char *const *given)
+{
+    zo_status status = ZO_OK;
+    for (; given && *given && !status; given++) {
+        const char *const one[] = {*given, NULL};
+        if (!zo_layered_is(*given)) status = zo_params_apply(s->l.ctx, one, s->block, BLOCKS);
+    }
+    return status;
+}
+
 static zo_status read_settings(state *s, const zo_trainer_def *def)
 {
     zo_context *ctx = s->l.ctx;
@@ -115,7 +131,10 @@ static zo_status read_settings(state *s, const zo_trainer_def *def)
     s->block[3] = (zo_block){&s->schedule->info, s->schedule_set};
     s->block[4] = (zo_block){&zo_augment_info, &s->augment_set};
     zo_params_default(zo_augment_info.params, &s->augment_set);
-    return zo_params_apply(ctx, def->settings, s->block, BLOCKS);
+    zo_status status = apply_plain(s, def->settings);
+    if (status) return status;
+    return zo_layered_init(&s->layered, s->l.net, &s->estimator->info, s->estimator->settings_size,
+                           s->estimator->layered, s->estimator_set, def->settings);
 }
 
 /* A loss of a whole batch is for estimators that evaluate one. */
@@ -160,6 +179,18 @@ static zo_status choose_loss(state *s, const zo_trainer_def *def)
     return check_whole(s);
 }
 
+static zo_status freeze(state *s)
+{
+    zo_learner *l = &s->l;
+    s->frozen = zo_alloc_zero(l->ctx, (size_t)l->net->stages, sizeof *s->frozen);
+    if (!s->frozen) return ZO_NO_MEMORY;
+    zo_status status = zo_freeze_read(l->net, s->set.freeze, s->frozen);
+    for (int i = 0; i < l->net->stages; i++) {
+        if (s->frozen[i]) l->frozen = s->frozen;
+    }
+    return status;
+}
+
 static zo_status allocate(state *s)
 {
     zo_learner *l = &s->l;
@@ -177,6 +208,7 @@ static zo_status allocate(state *s)
                             .rule = s->rule,
                             .settings = s->rule_set,
                             .net = l->net,
+                            .frozen = l->frozen,
                             .seed = l->seed,
                             .clip = s->set.clip,
                             .weight_decay = s->set.weight_decay};
@@ -193,6 +225,7 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     zo_status status = read_names(s, def, method);
     if (!status) status = read_settings(s, def);
     if (!status) status = choose_loss(s, def);
+    if (!status) status = freeze(s);
     if (!status) status = zo_augment_init(&s->augment, &s->augment_set, def->task, def->seed);
     if (status) return status;
     int64_t n = def->task->part[ZO_TRAIN].n;
@@ -202,7 +235,7 @@ static zo_status init(void *st, zo_context *ctx, const zo_trainer_def *def, cons
     if (status) return status;
     s->estimator_state = zo_alloc_zero(ctx, 1, s->estimator->state_size);
     if (!s->estimator_state) return ZO_NO_MEMORY;
-    status = s->estimator->init(s->estimator_state, s->estimator_set, &s->l);
+    status = s->estimator->init(s->estimator_state, s->layered.sets, &s->l);
     if (status) return status;
     zo_job job = s->estimator->job(s->estimator_state, &s->update);
     s->results_size = (size_t)job.items * job.results;
@@ -291,6 +324,7 @@ static void add_to_mean(state *s)
 static void finish(state *s)
 {
     zo_update_finish(&s->update);
+    if (s->estimator->after) s->estimator->after(s->estimator_state);
     s->l.step++;
     if (s->mean) add_to_mean(s);
 }
@@ -385,12 +419,22 @@ static const zo_net *mean_of(const void *st) { return ((const state *)st)->mean;
 
 static zo_uses uses(const void *st) { return ((const state *)st)->estimator->info.uses; }
 
+/* What the estimator has learned. */
+static void *learned_of(const state *s, size_t *n)
+{
+    *n = 0;
+    return s->estimator->learned ? s->estimator->learned(s->estimator_state, n) : NULL;
+}
+
 static void save(const void *st, zo_file_out *out)
 {
     const state *s = st;
+    size_t n;
+    const void *learned = learned_of(s, &n);
     zo_file_out_add(out, &s->l.step, sizeof s->l.step);
     zo_file_out_add(out, &s->undone, sizeof s->undone);
     zo_file_out_add(out, &s->share, sizeof s->share);
+    if (n) zo_file_out_add(out, learned, n);
     zo_file_out_add(out, s->l.net->params, s->l.net->arena * sizeof(float));
     for (int i = 0; i < s->rule->slots; i++)
         zo_file_out_add(out, s->update.slot[i], s->l.net->arena * sizeof(float));
@@ -400,12 +444,24 @@ static void save(const void *st, zo_file_out *out)
 static size_t saved(const void *st)
 {
     const state *s = st;
-    size_t arenas = 1 + (size_t)s->rule->slots + (s->mean ? 1 : 0);
+    size_t arenas = 1 + (size_t)s->rule->slots + (s->mean ? 1 : 0), learned;
+    learned_of(s, &learned);
     return sizeof s->l.step + sizeof s->undone + sizeof s->share +
-           arenas * s->l.net->arena * sizeof(float);
+           arenas * s->l.net->arena * sizeof(float) + learned;
 }
 
 #define MOST_STEPS ((int64_t)1 << 40) /* so that step * batch is a number */
+
+static bool load_learned(state *s, zo_reader *in)
+{
+    size_t n;
+    learned_of(s, &n);
+    if (!n) return true;
+    if (in->failed || (size_t)(in->end - in->at) < n) return false;
+    const char *bytes = in->at;
+    in->at += n;
+    return s->estimator->relearn(s->estimator_state, bytes);
+}
 
 static bool load(void *st, zo_reader *in)
 {
@@ -416,7 +472,7 @@ static bool load(void *st, zo_reader *in)
     zo_reader_take(in, &undone, sizeof undone);
     zo_reader_take(in, &share, sizeof share);
     if (steps < 0 || steps > MOST_STEPS || undone < 0 || undone > steps) return false;
-    if (!(share > 0 && share <= 1)) return false;
+    if (!(share > 0 && share <= 1) || !load_learned(s, in)) return false;
     s->l.step = steps;
     s->undone = undone;
     s->share = share;
@@ -445,7 +501,7 @@ static const char *setting(const void *st, int index)
             return s->line;
         }
     }
-    return NULL;
+    return zo_layered_show(&s->layered, index, s->line, sizeof s->line) ? s->line : NULL;
 }
 
 static const char *plan(const void *st, int index)
@@ -473,6 +529,14 @@ zo_perturb_parts zo_perturb_parts_of(zo_trainer *t)
     return (zo_perturb_parts){&s->l, s->estimator, s->estimator_state, s->results, s->results_size};
 }
 
+void zo_perturb_learn(zo_trainer *t, const zo_trainer *from)
+{
+    const state *s = t->state;
+    size_t n;
+    const void *learned = learned_of(from->state, &n);
+    if (n) s->estimator->relearn(s->estimator_state, learned);
+}
+
 void zo_perturb_take_batch(zo_trainer *t, int64_t step)
 {
     state *s = t->state;
@@ -488,8 +552,9 @@ static void fini(void *st)
     const zo_context *ctx = s->l.ctx;
     if (s->estimator_state) s->estimator->fini(s->estimator_state);
     zo_batches_fini(&s->batches);
+    zo_layered_fini(&s->layered);
     zo_update_fini(&s->update);
-    void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set,
+    void *all[] = {s->estimator_state, s->estimator_set, s->rule_set, s->schedule_set, s->frozen,
                    s->results,         s->l.label,       s->l.target, s->l.x};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
     zo_net_destroy(s->mean);

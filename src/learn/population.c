@@ -13,9 +13,19 @@ static size_t size_min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t size_max(size_t a, size_t b) { return a > b ? a : b; }
 static size_t parts_of(size_t n, size_t part) { return (n + part - 1) / part; }
 
+static int index_of(const zo_population *p, const zo_stage *s)
+{
+    return (int)(s - p->l->net->stage);
+}
+
+static bool frozen(const zo_population *p, const zo_stage *s)
+{
+    return zo_learner_frozen(p->l, index_of(p, s));
+}
+
 static bool own(const zo_population *p, const zo_stage *s)
 {
-    return p->kind->own && p->kind->own(s);
+    return p->kind->own && !frozen(p, s) && p->kind->own(s);
 }
 
 /* Columns of a piece of noisy weights. */
@@ -35,7 +45,8 @@ static size_t piece_floats(const zo_stage *s)
 static bool shares_first(const zo_population *p)
 {
     const zo_stage *s = p->l->net->stage;
-    return p->sides == 2 && !p->set.alone && s->layer->flat && s->layer->product && !own(p, s);
+    return p->sides == 2 && !p->set.alone && s->layer->flat && s->layer->product && !own(p, s) &&
+           !frozen(p, s);
 }
 
 /* How far the outputs of two rows lie apart. */
@@ -52,7 +63,7 @@ static void largest_pieces(const zo_population *p, size_t *piece, size_t *bias)
     *piece = *bias = 16;
     for (int i = 0; i < p->l->net->stages; i++) {
         const zo_stage *s = p->l->net->stage + i;
-        if (own(p, s)) continue;
+        if (own(p, s) || frozen(p, s)) continue;
         *piece = size_max(*piece, piece_floats(s));
         *bias = size_max(*bias, s->bias_floats);
     }
@@ -344,6 +355,16 @@ static void run_first(const zo_population *p, zo_chunk *c, size_t pair)
     }
 }
 
+/* A member through a stage that has no noise. */
+static void run_still(const zo_population *p, zo_chunk *c, int i, size_t pair)
+{
+    const zo_net *net = p->l->net;
+    const zo_stage *s = net->stage + i;
+    for (size_t side = 0; side < c->sides; side++)
+        run_member(p, c, i, zo_chunk_row(c, pair, side), zo_stage_weight(s, net->params),
+                   zo_stage_bias(s, net->params), 0, s->columns);
+}
+
 /* All rows of the chunk through stage i. */
 static void run_stage(const zo_population *p, zo_chunk *c, int i)
 {
@@ -356,11 +377,10 @@ static void run_stage(const zo_population *p, zo_chunk *c, int i)
     for (size_t pair = 0; pair < c->pairs; pair++) {
         if (i == 0 && shares_first(p))
             run_first(p, c, pair);
-        else if (s->parameters)
+        else if (zo_learner_moving(p->l, i))
             run_pieces(p, c, i, pair);
         else
-            for (size_t side = 0; side < c->sides; side++)
-                run_member(p, c, i, zo_chunk_row(c, pair, side), NULL, NULL, 0, s->columns);
+            run_still(p, c, i, pair);
     }
     float *h = zo_chunk_tensor(p, c, i + 1);
     if (s->activation && (!s->layer->product || s->activation->grouped))
@@ -628,7 +648,7 @@ double zo_population_cost(const zo_population *p)
     for (int i = 0; i < net->stages; i++) {
         const zo_stage *s = net->stage + i;
         if (own(p, s)) continue;
-        double noise = chunks * (double)s->parameters;
+        double noise = chunks * (double)zo_learner_moving(p->l, i);
         if (i == 0 && shares_first(p))
             pair += seen * s->cost + noise + sides * seen * s->outputs;
         else

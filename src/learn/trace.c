@@ -47,20 +47,24 @@ zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const int *examples)
     t->tensor = zo_alloc_zero(l->ctx, stages + 1, sizeof *t->tensor);
     t->h = zo_alloc_zero(l->ctx, stages, sizeof *t->h);
     t->examples = zo_alloc_zero(l->ctx, stages, sizeof *t->examples);
+    t->most = zo_alloc_zero(l->ctx, stages, sizeof *t->most);
     t->e = zo_alloc_zero(l->ctx, stages, sizeof *t->e);
     t->packed = zo_alloc_zero(l->ctx, stages, sizeof *t->packed);
     t->z = zo_alloc_zero(l->ctx, stages * workers, sizeof *t->z);
-    if (!t->tensor || !t->h || !t->examples || !t->e || !t->packed || !t->z) return ZO_NO_MEMORY;
+    if (!t->tensor || !t->h || !t->examples || !t->most || !t->e || !t->packed || !t->z)
+        return ZO_NO_MEMORY;
     t->tensor[0] = l->x;
     for (int i = 0; i < net->stages; i++) {
         if (net->stage[i].rows) t->examples[i] = examples ? examples[i] : l->batch;
+        t->most[i] = t->examples[i];
         zo_status status = rows_of_stage(t, i);
         if (status) return status;
         if (t->e[i] && tile_floats(net->stage + i) > most) most = tile_floats(net->stage + i);
     }
-    t->arena_size = zo_round16(net->padded) + most;
+    t->arena_size = zo_round16(net->padded) + 2 * zo_round16(most);
     t->arena = zo_alloc_zero(l->ctx, t->arena_size * workers + 16, sizeof(float));
-    return t->arena ? ZO_OK : ZO_NO_MEMORY;
+    t->halves = zo_alloc_zero(l->ctx, (size_t)zo_trace_tiles(t) + 1, sizeof *t->halves);
+    return t->arena && t->halves ? ZO_OK : ZO_NO_MEMORY;
 }
 
 void zo_trace_fini(zo_trace *t)
@@ -74,7 +78,8 @@ void zo_trace_fini(zo_trace *t)
         if (t->h) zo_free(ctx, t->h[i]);
     }
     for (int i = 0; t->z && i < stages * zo_context_threads(ctx); i++) zo_free(ctx, t->z[i]);
-    void *all[] = {(void *)t->tensor, t->h, t->examples, t->e, t->packed, t->z, t->arena};
+    void *all[] = {(void *)t->tensor, t->h, t->examples, t->most,  t->e,
+                   t->packed,         t->z, t->arena,    t->halves};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
 }
 
@@ -159,6 +164,46 @@ static int64_t stage_tiles(const zo_trace *t, int stage)
     return s->layer->product ? (int64_t)(panels(s) * row_tiles(s)) : 1;
 }
 
+/* Sixteen lanes, so that vectors add them; their sum in order. */
+zo_halves zo_halves_join(float *restrict a, const float *restrict b, size_t n)
+{
+    enum { LANES = 16 };
+    float aa[LANES] = {0}, ab[LANES] = {0}, bb[LANES] = {0};
+    zo_halves sum = {0};
+    for (size_t i = 0; i < n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) {
+            aa[j] += a[i + j] * a[i + j];
+            ab[j] += a[i + j] * b[i + j];
+            bb[j] += b[i + j] * b[i + j];
+            a[i + j] += b[i + j];
+        }
+    }
+    for (size_t j = 0; j < LANES; j++) {
+        sum.aa += (double)aa[j];
+        sum.ab += (double)ab[j];
+        sum.bb += (double)bb[j];
+    }
+    return sum;
+}
+
+zo_halves zo_trace_halves(const zo_trace *t, int stage)
+{
+    int64_t from = 0;
+    for (int i = 0; i < stage; i++) from += stage_tiles(t, i);
+    zo_halves sum = {0};
+    for (int64_t i = from; i < from + stage_tiles(t, stage); i++) {
+        sum.aa += t->halves[i].aa;
+        sum.ab += t->halves[i].ab;
+        sum.bb += t->halves[i].bb;
+    }
+    return sum;
+}
+
+void zo_trace_use(zo_trace *t, int stage, int examples)
+{
+    t->examples[stage] = examples < t->most[stage] ? examples : t->most[stage];
+}
+
 int64_t zo_trace_tiles(const zo_trace *t)
 {
     int64_t n = 0;
@@ -166,66 +211,116 @@ int64_t zo_trace_tiles(const zo_trace *t)
     return n;
 }
 
-/* g = left side^T e over the examples, sum tile by sum tile, for `n` columns from `column` on; the left side is that of weight rows l.., or,
- * with l = rows, ones: the bias. */
+/* What a thread needs for a tile of a direction: g receives it, and `half` what the second half of the examples gave. */
+typedef struct desk {
+    const zo_update *update;
+    zo_room room;
+    float *g, *half;
+    zo_halves *halves; /* NULL: nobody listens */
+} desk;
+
+/* The first example of the second half. */
+static size_t middle(const zo_trace *t, int stage) { return (size_t)t->examples[stage] / 2; }
+
+/* Hands on what of w->g, or of both halves, became of n numbers from `at` on. */
+static void apply(const desk *w, size_t at, size_t n)
+{
+    if (w->halves) {
+        zo_halves h = zo_halves_join(w->g, w->half, n);
+        w->halves->aa += h.aa, w->halves->ab += h.ab, w->halves->bb += h.bb;
+    }
+    zo_update_apply(w->update, at, w->g, n);
+}
+
+/* g = left side^T e over examples [from, to), sum tile by sum tile, for `n` columns of a panel from `column` on; the left side is that of weight
+ * rows l.., or, with l = rows, ones: the bias. */
 static void sum_over_batch(const zo_trace *t, int stage, const zo_room *room, float *g, size_t ld,
-                           size_t l, size_t column, size_t n)
+                           size_t l, size_t column, size_t n, size_t from, size_t to)
 {
     static const float one = 1;
     const zo_stage *s = t->l->net->stage + stage;
-    size_t examples = (size_t)t->examples[stage], pixels = zo_shape_pixels(&s->out);
-    for (size_t b = 0; b < examples; b += s->tile_examples) {
-        size_t m = examples - b < s->tile_examples ? examples - b : s->tile_examples;
+    size_t examples = (size_t)t->examples[stage], pixels = zo_shape_pixels(&s->out), m;
+    for (size_t b = from; b < to; b += m) {
+        size_t tile = b - b % s->tile_examples,
+               in_tile = examples - tile < s->tile_examples ? examples - tile : s->tile_examples;
+        m = (to < tile + in_tile ? to : tile + in_tile) - b;
         zo_operand a = zo_transposed(&one, 0, 1, m * pixels);
         if (l < s->rows)
             a = s->layer->inputs(s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
-        t->l->k->product(g, ld, 0, &a, t->packed[stage] + b * s->ld_out + column * m * pixels, n,
-                         &(zo_epilogue){.accumulate = b > 0});
+        const float *e = t->packed[stage] + tile * s->ld_out + column * in_tile * pixels +
+                         (b - tile) * pixels * zo_round16(n);
+        t->l->k->product(g, ld, 0, &a, e, n, &(zo_epilogue){.accumulate = b > from});
     }
 }
 
-static void product_tile(zo_trace *t, int stage, size_t tile, const zo_update *u,
-                         const zo_room *room, float *g)
+static void sum_columns(const zo_trace *t, int stage, const desk *w, size_t width, size_t l,
+                        size_t column, size_t n)
+{
+    size_t examples = (size_t)t->examples[stage], half = w->halves ? middle(t, stage) : examples;
+    sum_over_batch(t, stage, &w->room, w->g, width, l, column, n, 0, half);
+    if (w->halves) sum_over_batch(t, stage, &w->room, w->half, width, l, column, n, half, examples);
+}
+
+static void product_tile(zo_trace *t, int stage, size_t tile, const desk *w)
 {
     const zo_stage *s = t->l->net->stage + stage;
     size_t column = tile / row_tiles(s) * ZO_PANEL, l = tile % row_tiles(s) * s->tile_rows,
            n = s->columns - column < ZO_PANEL ? s->columns - column : ZO_PANEL,
            width = zo_round16(n), m = s->rows - l < s->tile_rows ? s->rows - l : s->tile_rows;
-    sum_over_batch(t, stage, room, g, width, l, column, n);
-    zo_update_apply(u, s->weight + column * s->rows + l * width, g, m * width);
+    sum_columns(t, stage, w, width, l, column, n);
+    apply(w, s->weight + column * s->rows + l * width, m * width);
     if (l > 0 || !s->has_bias) return;
-    sum_over_batch(t, stage, room, g, width, s->rows, column, n);
-    zo_update_apply(u, s->bias + column, g, width);
+    sum_columns(t, stage, w, width, s->rows, column, n);
+    apply(w, s->bias + column, width);
 }
 
 /* A layer with few weights of its own kind, whole. */
-static void whole_stage(zo_trace *t, int stage, const zo_update *u, float *g)
+static void sum_weights(const zo_trace *t, int stage, float *g, size_t from, size_t to)
 {
     const zo_stage *s = t->l->net->stage + stage;
-    size_t examples = (size_t)t->examples[stage], pixels = zo_shape_pixels(&s->out);
     memset(g, 0, s->weight_floats * sizeof *g);
-    s->layer->direction(t->l->k, s, examples, t->tensor[stage], s->ld_in, t->e[stage], g);
-    zo_update_apply(u, s->weight, g, s->weight_floats);
-    if (!s->has_bias) return;
+    s->layer->direction(t->l->k, s, to - from, t->tensor[stage] + from * s->ld_in, s->ld_in,
+                        t->e[stage] + from * s->ld_out, g);
+}
+
+static void sum_bias(const zo_trace *t, int stage, float *g, size_t from, size_t to)
+{
+    const zo_stage *s = t->l->net->stage + stage;
     memset(g, 0, s->bias_floats * sizeof *g);
-    for (size_t b = 0; b < examples; b++) {
-        for (size_t p = 0; p < pixels; p++)
+    for (size_t b = from; b < to; b++) {
+        for (size_t p = 0; p < zo_shape_pixels(&s->out); p++)
             t->l->k->add(g, g, t->e[stage] + b * s->ld_out + p * s->out.pitch, s->bias_floats);
     }
-    zo_update_apply(u, s->bias, g, s->bias_floats);
+}
+
+static void whole_stage(const zo_trace *t, int stage, const desk *w)
+{
+    const zo_stage *s = t->l->net->stage + stage;
+    size_t examples = (size_t)t->examples[stage], half = w->halves ? middle(t, stage) : examples;
+    sum_weights(t, stage, w->g, 0, half);
+    if (w->halves) sum_weights(t, stage, w->half, half, examples);
+    apply(w, s->weight, s->weight_floats);
+    if (!s->has_bias) return;
+    sum_bias(t, stage, w->g, 0, half);
+    if (w->halves) sum_bias(t, stage, w->half, half, examples);
+    apply(w, s->bias, s->bias_floats);
 }
 
 void zo_trace_direction(zo_trace *t, const zo_update *u, int64_t tile, int worker)
 {
     const zo_net *net = t->l->net;
     int stage = 0;
+    zo_halves *halves = t->halves + tile;
     while (tile >= stage_tiles(t, stage)) tile -= stage_tiles(t, stage++);
-    float *arena = t->arena + (size_t)worker * t->arena_size, *g = arena + zo_round16(net->padded);
-    zo_room room = {arena};
+    float *arena = t->arena + (size_t)worker * t->arena_size, *g = arena + zo_round16(net->padded),
+          *end = arena + t->arena_size;
+    desk w = {.update = u, .room = {arena}, .g = g, .half = g + (end - g) / 2};
+    *halves = (zo_halves){0};
+    if (t->listen && t->examples[stage] > 1) w.halves = halves;
     if (net->stage[stage].layer->product)
-        product_tile(t, stage, (size_t)tile, u, &room, g);
+        product_tile(t, stage, (size_t)tile, &w);
     else
-        whole_stage(t, stage, u, g);
+        whole_stage(t, stage, &w);
 }
 
 double zo_trace_cost(const zo_trace *t)

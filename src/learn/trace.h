@@ -6,21 +6,36 @@
 
 #include "learn/learner.h"
 
+/* A direction is the sum of what two halves of its examples gave, a and b, which have noise of their own: products of each with each. */
+typedef struct zo_halves {
+    double aa, ab, bb;
+} zo_halves;
+
 typedef struct zo_trace {
     const zo_learner *l;
     const float **tensor; /* [stages + 1] of [batch][floats]: what comes into each stage; the last: the outputs */
-    float **h;     /* [stages] of [batch][ld_out]: tensor i + 1 */
-    int *examples; /* [stages]: the first so many of the batch have errors at the stage */
+    float **h; /* [stages] of [batch][ld_out]: tensor i + 1 */
+    int *examples,
+        *most; /* [stages]: the first so many of the batch have errors at the stage, now and at most */
     float **e; /* [stages] of [examples][ld_out]: errors of stages with parameters, the mean over the examples already taken, pads 0; NULL: none */
     float **packed; /* [stages] of e packed by sum tiles; e itself where that is the same */
     float **z;      /* [workers][stages] of [ZO_ITEM][ld_out], or NULL: h has the same numbers */
-    float *arena;   /* [workers][arena_size]: room, then a tile of a direction */
+    float *arena;   /* [workers][arena_size]: room, then a tile of a direction, twice */
     size_t arena_size;
+    bool listen;       /* takes note of halves of the direction: */
+    zo_halves *halves; /* [tiles] */
 } zo_trace;
 
 /* examples: how many of the batch get errors at each stage, 0: none (NULL: all, at stages with parameters). */
 zo_status zo_trace_init(zo_trace *t, const zo_learner *l, const int *examples);
 void zo_trace_fini(zo_trace *t);
+
+/* So many examples have errors at the stage from now on, at most as many as at first. */
+void zo_trace_use(zo_trace *t, int stage, int examples);
+
+/* The halves of a stage's direction; and of floats a[n] and b[n], which receive a + b. */
+zo_halves zo_trace_halves(const zo_trace *t, int stage);
+zo_halves zo_halves_join(float *a, const float *b, size_t n);
 
 /* Clean passes of batch rows [first, first + m), m <= ZO_ITEM: fills h, the worker's z, and loss[m]. Where the loss is not finite h becomes 0:
  * the example is left out of the direction, and its pairs must be dropped. */

@@ -75,6 +75,9 @@ typedef struct zo_perturb_parts {
 } zo_perturb_parts;
 zo_perturb_parts zo_perturb_parts_of(zo_trainer *t);
 
+/* What the estimator of another trainer of the same definition has learned goes to this one's. */
+void zo_perturb_learn(zo_trainer *t, const zo_trainer *from);
+
 /* Sets the learner's present step, and its batch. */
 void zo_perturb_take_batch(zo_trainer *t, int64_t step);
 

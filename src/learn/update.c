@@ -41,6 +41,8 @@ void zo_update_fini(zo_update *u)
 /* Whether a stage's weights shrink: gains do not, which begin at 1. */
 static bool decays(const zo_stage *s) { return s->layer->first_weight == 0; }
 
+static bool frozen(const zo_update *u, int stage) { return u->frozen && u->frozen[stage]; }
+
 /* Loshchilov & Hutter 2019: apart from the direction. */
 static void decay(const zo_update *u, size_t at, size_t n)
 {
@@ -48,7 +50,7 @@ static void decay(const zo_update *u, size_t at, size_t n)
         const zo_stage *s = u->net->stage + i;
         size_t first = at > s->weight ? at : s->weight, end = s->weight + s->weight_floats;
         if (end > at + n) end = at + n;
-        if (first >= end || !decays(s)) continue;
+        if (first >= end || !decays(s) || frozen(u, i)) continue;
         float *p = u->net->params + first;
         u->k->sgd(p, p, end - first, (float)(u->rate * u->weight_decay));
     }
@@ -60,6 +62,20 @@ static void move(const zo_update *u, size_t at, const float *g, size_t n)
     for (int i = 0; i < u->rule->slots; i++) slot[i] = u->slot[i] + at;
     if (u->weight_decay > 0) decay(u, at, n);
     u->rule->apply(u, at, u->net->params + at, slot, g, n);
+}
+
+/* The same of a range that may reach over stages: what is frozen is left out. */
+static void move_moving(const zo_update *u, size_t at, const float *g, size_t n)
+{
+    size_t begin = at, to = at + n;
+    for (int i = 0; i < u->net->stages && u->frozen; i++) {
+        const zo_stage *s = u->net->stage + i;
+        size_t first = s->weight, end = first + s->weight_floats + s->bias_floats;
+        if (!frozen(u, i) || end <= begin || first >= to) continue;
+        if (first > begin) move(u, begin, g + (begin - at), first - begin);
+        begin = end < to ? end : to;
+    }
+    if (to > begin) move(u, begin, g + (begin - at), to - begin);
 }
 
 void zo_update_apply(const zo_update *u, size_t at, const float *g, size_t n)
@@ -99,7 +115,7 @@ static void move_tile(void *arg, int64_t tile, int worker)
     size_t at = (size_t)tile * TILE, n = tile_floats(u, tile);
     float *g = u->direction + at;
     for (size_t i = 0; u->scale < 1 && i < n; i++) g[i] *= u->scale;
-    move(u, at, g, n);
+    move_moving(u, at, g, n);
 }
 
 void zo_update_finish(zo_update *u)
@@ -122,12 +138,14 @@ void zo_update_finish(zo_update *u)
 
 double zo_update_cost(const zo_update *u)
 {
-    double each = u->rule->cost, weights = 0;
+    double each = u->rule->cost, weights = 0, parameters = 0;
     if (u->direction) each += u->rule->whole ? 3 : 1; /* the sums */
     if (u->clip > 0) each += 1;
-    for (int i = 0; i < u->net->stages && u->weight_decay > 0; i++) {
+    for (int i = 0; i < u->net->stages; i++) {
         const zo_stage *s = u->net->stage + i;
-        if (decays(s)) weights += (double)s->rows * (double)s->columns;
+        if (frozen(u, i)) continue;
+        parameters += (double)s->parameters;
+        if (u->weight_decay > 0 && decays(s)) weights += (double)s->rows * (double)s->columns;
     }
-    return each * (double)u->net->parameters + weights;
+    return each * parameters + weights;
 }

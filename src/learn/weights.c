@@ -67,9 +67,11 @@ zo_status zo_weights_init(zo_weights *s, const zo_population_settings *set, cons
 
 static size_t stage_floats(const zo_stage *s) { return s->weight_floats + s->bias_floats; }
 
-static int64_t stage_tiles(const zo_stage *s)
+static int64_t stage_tiles(const zo_population *p, int stage)
 {
-    return ((int64_t)stage_floats(s) + TILE_FLOATS - 1) / TILE_FLOATS;
+    size_t floats = stage_floats(p->l->net->stage + stage);
+    if (zo_learner_frozen(p->l, stage)) return 0;
+    return ((int64_t)floats + TILE_FLOATS - 1) / TILE_FLOATS;
 }
 
 static void direction(void *st, const double *results, int64_t tile, int worker_index)
@@ -79,15 +81,15 @@ static void direction(void *st, const double *results, int64_t tile, int worker_
     const zo_population *p = &s->p;
     const zo_kernels *k = p->l->k;
     zo_weights_desk *w = s->worker + worker_index;
-    const zo_stage *stage = p->l->net->stage;
-    while (tile >= stage_tiles(stage)) tile -= stage_tiles(stage++);
+    int of = 0;
+    while (tile >= stage_tiles(p, of)) tile -= stage_tiles(p, of++);
+    const zo_stage *stage = p->l->net->stage + of;
     size_t at = (size_t)tile * TILE_FLOATS, left = stage_floats(stage) - at,
            n = left < TILE_FLOATS ? left : TILE_FLOATS;
     memset(w->g, 0, n * sizeof *w->g);
     for (size_t i = 0; i < p->pairs; i++) {
         float weight = (float)p->weight[i];
-        zo_draw d =
-            draw_into(p, (int64_t)i, (int)(stage - p->l->net->stage), at, n, w->signs, w->numbers);
+        zo_draw d = draw_into(p, (int64_t)i, of, at, n, w->signs, w->numbers);
         if (d.signs)
             k->add_signs(w->g, d.signs, n, weight);
         else
@@ -100,7 +102,7 @@ void zo_weights_direct(const zo_weights *s, zo_job *job)
 {
     const zo_net *net = s->p.l->net;
     job->tiles = 0;
-    for (int i = 0; i < net->stages; i++) job->tiles += stage_tiles(net->stage + i);
+    for (int i = 0; i < net->stages; i++) job->tiles += stage_tiles(&s->p, i);
     job->direction = direction;
 }
 
@@ -108,7 +110,7 @@ void zo_weights_report(const void *st, const double *results, zo_step_info *out)
 {
     const zo_population *p = st;
     zo_population_report(p, results, out);
-    out->cost = zo_population_cost(p) + (double)p->pairs * (double)p->l->net->parameters;
+    out->cost = zo_population_cost(p) + (double)p->pairs * (double)zo_learner_moving_all(p->l);
 }
 
 /* A draw d of the stage and of all: (g . d)^2 |d of the stage|^2 has the mean |g|^2 m for signs, and twice the stage's |g|^2 more for normal

@@ -37,7 +37,7 @@ static void through_activation(const zo_net *net, const zo_stage *s, size_t m, c
         e, s->out.pitch, z, s->out.pitch, m * zo_shape_pixels(&s->out), (size_t)s->out.channels);
 }
 
-void zo_backward(const zo_net *net, const float *image, const zo_room *room, size_t m,
+void zo_backward(const zo_net *net, int lowest, const float *image, const zo_room *room, size_t m,
                  const float *const *in, float *const *z, float *const *e)
 {
     const zo_kernels *k = net->ctx->kernels;
@@ -49,8 +49,8 @@ void zo_backward(const zo_net *net, const float *image, const zo_room *room, siz
     for (int i = net->stages - 1;; i--) {
         const zo_stage *s = net->stage + i;
         through_activation(net, s, m, z[i], e[i]);
-        if (i == 0) return;
-        if (s->layer->residual && s->skip > 0)
+        if (i == lowest) return;
+        if (s->layer->residual && s->skip > lowest)
             k->add(e[s->skip - 1], e[s->skip - 1], e[i], m * s->ld_out);
         s->layer->backward(k, s, room, zo_stage_weight(s, net->params), image + place(net, i), m,
                            in[i], s->ld_in, e[i], e[i - 1], s->shared);

@@ -5,16 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/metrics.h"
 #include "run/recipe.h"
-
-static json_t *plan_of(const zo_trainer *t, bool *failed)
-{
-    json_t *all = json_array();
-    const char *line;
-    for (int i = 0; (line = zo_trainer_plan(t, i)); i++)
-        *failed |= json_array_append_new(all, json_string(line)) != 0;
-    return all;
-}
 
 /* Where a table or a data folder lies, whatever folder the run is continued from. */
 static void add_path(json_t *o, const char *key, const char *path, bool *failed)
@@ -47,7 +39,7 @@ static json_t *about(const zo_train_def *def, const zo_trainer *t, bool *failed)
     zo_json_set(o, "uses", json_string(zo_uses_text(zo_trainer_uses(t))), failed);
     zo_json_set(o, "bits", json_string("portable"), failed);
     zo_json_set(o, "checksum", json_incref(json_object_get(task, "checksum")), failed);
-    zo_json_set(o, "plan", plan_of(t, failed), failed);
+    zo_json_set(o, "plan", zo_metrics_lines(t, failed), failed);
     json_decref(task);
     return o;
 }

@@ -92,6 +92,7 @@ static void measure(zo_loop *l)
     int64_t step = l->course.step;
     if (!l->measure || step <= l->measured || (l->record && step <= zo_record_measured(l->record)))
         return;
+    zo_measure_learn(l->measure, l->trainer);
     if (zo_measure_at(l->measure, zo_trainer_net(l->trainer), step, l->report.progress) == ZO_OK) {
         zo_times times = {before - l->timed, l->looking, l->timer.seconds};
         if (l->record) zo_record_measure(l->record, step, l->def->measure, l->measure, &times);
@@ -152,6 +153,7 @@ static void look(zo_loop *l, double loss, double accuracy, bool averaged)
     zo_loop_consider(l, loss, accuracy, averaged);
     fill_report(l);
     if (l->record) zo_record_report(l->record, &l->report);
+    if (l->record) zo_record_plan(l->record, c->step, l->trainer);
     measure(l);
     if (c->since) c->train_loss = l->report.train_loss;
     if (l->def->target > 0 && accuracy >= l->def->target && !c->reached) {

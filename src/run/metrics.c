@@ -68,6 +68,25 @@ json_t *zo_metrics_measure(int64_t step, const char *what, const zo_measure *m,
     return o;
 }
 
+json_t *zo_metrics_lines(const zo_trainer *t, bool *failed)
+{
+    json_t *all = json_array();
+    const char *line;
+    for (int i = 0; (line = zo_trainer_plan(t, i)); i++)
+        *failed |= json_array_append_new(all, json_string(line)) != 0;
+    return all;
+}
+
+json_t *zo_metrics_plan(int64_t step, const zo_trainer *trainer, bool *failed)
+{
+    json_t *o = json_object();
+    zo_json_set(o, "schema", json_integer(1), failed);
+    zo_json_set(o, "event", json_string("plan"), failed);
+    zo_json_set(o, "step", json_integer(step), failed);
+    zo_json_set(o, "plan", zo_metrics_lines(trainer, failed), failed);
+    return o;
+}
+
 json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
                            bool *failed)
 {

@@ -20,6 +20,9 @@ typedef struct zo_times {
 /* {"event": "measure"}: what was measured at a look. `what` is zo_train_def.measure. */
 json_t *zo_metrics_measure(int64_t step, const char *what, const zo_measure *m,
                            const zo_times *times, bool *failed);
+/* {"event": "plan"}: how the next steps are made, from this one on; and the lines of that. */
+json_t *zo_metrics_plan(int64_t step, const zo_trainer *trainer, bool *failed);
+json_t *zo_metrics_lines(const zo_trainer *trainer, bool *failed);
 /* {"event": "resumed"}: the run goes on from here; `forced` tells what had changed, or is NULL. */
 json_t *zo_metrics_resumed(const zo_context *ctx, const zo_course *course, const char *forced,
                            bool *failed);

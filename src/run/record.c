@@ -36,10 +36,19 @@ static size_t spare_for(const zo_net *net)
     return (1u << 16) + 8 * text + 1024 * (size_t)net->stages;
 }
 
+static uint64_t plan_sum(const zo_trainer *t)
+{
+    const char *line;
+    void *sum = zo_checksum_add(NULL, "", 0);
+    for (int i = 0; (line = zo_trainer_plan(t, i)); i++)
+        sum = zo_checksum_add(sum, line, strlen(line));
+    return zo_checksum_end(sum);
+}
+
 static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *def,
                             const zo_trainer *trainer)
 {
-    *r = (zo_record){.ctx = ctx, .out = def->out, .reported = -1, .measured = -1};
+    *r = (zo_record){.ctx = ctx, .out = def->out, .reported = -1, .measured = -1, .planned = -1};
     r->journal.fd = r->lines.fd = -1;
     r->config = zo_path_join(ctx, def->out, "config.json");
     r->metrics = zo_path_join(ctx, def->out, "metrics.jsonl");
@@ -48,6 +57,7 @@ static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *d
     r->previous = zo_path_join(ctx, def->out, "checkpoint.previous");
     r->numbers = zo_trainer_numbers(trainer);
     if (r->numbers) r->losses = zo_alloc(ctx, r->numbers * sizeof *r->losses);
+    r->plan = plan_sum(trainer);
     size_t spare = spare_for(zo_trainer_net(trainer));
     if (zo_reserve(ctx, spare)) return ZO_NO_MEMORY;
     r->spare = spare;
@@ -229,6 +239,8 @@ static zo_status take_up_lines(zo_record *r)
             r->reported = json_integer_value(json_object_get(line, "step"));
         if (event && !strcmp(event, "measure"))
             r->measured = json_integer_value(json_object_get(line, "step"));
+        if (event && !strcmp(event, "plan"))
+            r->planned = json_integer_value(json_object_get(line, "step"));
         if (event && !strcmp(event, "rolled back")) r->back = true;
         at += length;
         if (line) sound = at; /* what cannot be read is dropped at the end alone */
@@ -394,6 +406,18 @@ void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_me
     bool failed = false;
     r->measured = step;
     note(r, METRICS, add_line(r, zo_metrics_measure(step, what, m, times, &failed), &failed));
+}
+
+void zo_record_plan(zo_record *r, int64_t step, const zo_trainer *trainer)
+{
+    if (!r->ctx) return;
+    uint64_t plan = plan_sum(trainer);
+    if (plan == r->plan) return;
+    r->plan = plan;
+    if (step <= r->planned) return;
+    bool failed = false;
+    r->planned = step;
+    note(r, METRICS, add_line(r, zo_metrics_plan(step, trainer, &failed), &failed));
 }
 
 int64_t zo_record_measured(const zo_record *r) { return r->ctx ? r->measured : -1; }

@@ -18,6 +18,8 @@ typedef struct zo_record {
     zo_journal journal;
     int64_t reported; /* steps up to this one have their line in metrics.jsonl */
     int64_t measured; /* the same of what was measured */
+    int64_t planned;  /* and of changes of the plan */
+    uint64_t plan;    /* checksum of the plan that was written last */
     bool back;        /* so has the step after which it went back */
     unsigned failing; /* which files could not be written last time */
     bool live;        /* entries are added; else the journal is being read */
@@ -55,6 +57,8 @@ void zo_record_look(zo_record *r, zo_entry_type type, int64_t step, double loss,
 void zo_record_report(zo_record *r, const zo_report *report);
 void zo_record_measure(zo_record *r, int64_t step, const char *what, const zo_measure *m,
                        const zo_times *times);
+/* A line with the plan, if it has changed. */
+void zo_record_plan(zo_record *r, int64_t step, const zo_trainer *trainer);
 /* Step of the last line of what was measured, or -1. */
 int64_t zo_record_measured(const zo_record *r);
 /* After `step` the run went back to what it was after step `to`. */
