@@ -56,10 +56,17 @@ int64_t zo_learner_moving_all(const zo_learner *l)
     return n;
 }
 
-bool zo_learner_jumps(const zo_learner *l, int stage)
+#define LOSS_STRIDE 2 /* of a loss that jumps: what is best for the zero-one loss */
+
+double zo_learner_stride(const zo_learner *l, int stage)
 {
-    bool any = l->loss_jumps;
-    for (int i = stage; i < l->net->stages; i++)
-        any |= l->net->stage[i].activation && l->net->stage[i].activation->jumps;
-    return any;
+    double most = l->loss_jumps ? LOSS_STRIDE : 0;
+    for (int i = stage; i < l->net->stages; i++) {
+        const zo_layer_class *a = l->net->stage[i].activation;
+        double stride = a && a->jumps ? a->stride ? a->stride(l->net->stage[i].number) : 1 : 0;
+        if (stride > most) most = stride;
+    }
+    return most;
 }
+
+bool zo_learner_jumps(const zo_learner *l, int stage) { return zo_learner_stride(l, stage) > 0; }

@@ -23,10 +23,11 @@ static int examples_of(const zo_learner *l, const zo_site_settings *set, double 
 }
 
 /* Moves of weights change what they are multiplied by, about one for each of the inputs. */
-static float sigma_of(const zo_stage *st, const zo_site_settings *set, bool weights, bool jump)
+static float sigma_of(const zo_stage *st, const zo_site_settings *set, bool weights, double stride)
 {
-    if (weights && jump) return (float)(set->sigma_jump / sqrt(st->fan_in + 1));
-    return (float)(jump ? set->sigma_jump : weights ? set->sigma_weights : set->sigma);
+    double jump = set->sigma_jump * stride;
+    if (weights && jump > 0) return (float)(jump / sqrt(st->fan_in + 1));
+    return (float)(jump > 0 ? jump : weights ? set->sigma_weights : set->sigma);
 }
 
 void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int stage,
@@ -34,7 +35,8 @@ void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int st
 {
     const zo_net *net = l->net;
     const zo_stage *st = net->stage + stage;
-    bool jump = zo_learner_jumps(l, stage), last = stage + 1 == net->stages;
+    double stride = zo_learner_stride(l, stage);
+    bool jump = stride > 0, last = stage + 1 == net->stages;
     /* At the last stage a second side costs no multiply-add, and takes away the error of first order. */
     p->sides = set->sides == ZO_SIDES_AUTO ? 1 + (jump || last) : set->sides;
     bool complete = set->place != ZO_ENTER_WEIGHTS &&
@@ -52,7 +54,7 @@ void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int st
     if (!p->complete) way->rows = 0;
     p->shaping = set->shaping;
     p->relative = set->scale && !p->weights;
-    p->sigma = sigma_of(st, set, p->weights, jump);
+    p->sigma = sigma_of(st, set, p->weights, stride);
     p->entry = zo_moves_entry(net, stage, p->weights);
     p->floats = zo_moves_floats(net, stage, p->weights);
     p->numbers = p->weights ? (double)st->parameters : net->stage[p->entry].outputs;

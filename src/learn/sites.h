@@ -85,9 +85,11 @@ typedef struct zo_sites_settings {
          100,                                                                                      \
          NULL,                                                                                     \
          NULL,                                                                                     \
-         "the same where an activation or the loss behind it jumps; weights are moved by this "    \
-         "over "                                                                                   \
-         "the root of the inputs"},                                                                \
+         "the same where something behind it jumps, in units of what that takes: 1 for step, "     \
+         "sign and "                                                                               \
+         "wta, one and a half of its steps for quant, 2 for a loss; of weights, over the root of " \
+         "the "                                                                                    \
+         "inputs"},                                                                                \
         {"sigma_weights",                                                                          \
          ZO_PARAM_REAL,                                                                            \
          offsetof(type, sites.of.sigma_weights),                                                   \

@@ -18,11 +18,15 @@ ACTIVATION(step, "step", "1 where z > 0, else 0; no useful derivative", "Rosenbl
            .kernel = ZO_STEP, .jumps = true);
 ACTIVATION(sign, "sign", "-1 where z < 0, else 1; no useful derivative", "", .kernel = ZO_SIGN,
            .jumps = true);
+/* One and a half of its steps. */
+static double quant_stride(int bits) { return 1.5 / ((1 << bits) - 1); }
+
 ACTIVATION(quant, "quant",
            "quantN: N bits; the nearest of 2^N - 1 equal steps from 0 to 1, what is outside is "
            "cut; no useful derivative",
            "Zhou et al. 2016, arXiv 1606.06160", .kernel = ZO_QUANT, .jumps = true,
-           .least_numbers = 1, .most_numbers = 1, .most = 8, .example = "quant4");
+           .stride = quant_stride, .least_numbers = 1, .most_numbers = 1, .most = 8,
+           .example = "quant4");
 ACTIVATION(wta, "wta",
            "wtaN: winner takes all; of each N neighbouring channels the largest gives 1, the "
            "others 0; no useful derivative",

@@ -91,8 +91,9 @@ typedef struct zo_layer_class {
 
     /* An activation. */
     zo_activation kernel;
-    bool jumps; /* piecewise constant: small moves change nothing, so perturbations must be large */
-    bool rectifier; /* half of its inputs are lost: He initialisation before it */
+    bool jumps; /* piecewise constant: small moves change nothing, so perturbations must be large: */
+    double (*stride)(int number); /* this far, for one with so many steps in its word; NULL: 1 */
+    bool rectifier;               /* half of its inputs are lost: He initialisation before it */
     bool grouped; /* looks at several numbers of a pixel: is no part of a product, and a moved number may change others */
 
     /* A stage. */

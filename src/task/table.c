@@ -5,6 +5,7 @@
  * stranger's file would. */
 #include "task/table.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/files.h"
@@ -106,6 +107,50 @@ static zo_status mix_checksum(const zo_survey *s, uint64_t file, zo_raw *raw)
     return ZO_OK;
 }
 
+/* "8x8" or "32x32x3". */
+static bool read_shape(const char *text, zo_raw *raw)
+{
+    int end = 0, *to[] = {&raw->height, &raw->width, &raw->channels};
+    raw->channels = 1;
+    for (int i = 0; i < 3; i++) {
+        char digits[8];
+        int n = (int)strspn(text, "0123456789");
+        if (n < 1 || n > 5) return false;
+        snprintf(digits, sizeof digits, "%.*s", n, text);
+        int64_t number = 0;
+        if (!zo_read_int(digits, &number) || number < 1) return false;
+        *to[i] = (int)number;
+        text += n;
+        end = i;
+        if (*text != 'x') break;
+        text++;
+    }
+    return end > 0 && !*text;
+}
+
+/* Features in their order are pixels, row after row, channels last; all are of one scale. */
+static zo_status shape_features(const zo_survey *s, zo_raw *raw)
+{
+    const char *text = s->settings->shape;
+    if (!*text) return ZO_OK;
+    if (!read_shape(text, raw))
+        return zo_fail(s->ctx, ZO_USAGE,
+                       "shape=%s: height x width (x channels) is expected, such as 8x8", text);
+    int64_t pixels = (int64_t)raw->height * raw->width * raw->channels;
+    for (int i = 0; i < s->csv.columns; i++) {
+        if (s->kind[i] == ZO_TEXT)
+            return zo_fail(s->ctx, ZO_USAGE,
+                           "%s: shape=%s: column %d has texts, which are no pixels", s->where, text,
+                           i + 1);
+    }
+    if (pixels != raw->inputs)
+        return zo_fail(s->ctx, ZO_USAGE,
+                       "%s: shape=%s is of %lld numbers, and a row has %d features", s->where, text,
+                       (long long)pixels, raw->inputs);
+    raw->one_scale = true;
+    return ZO_OK;
+}
+
 static zo_status learn_table(zo_survey *s, uint64_t seed, uint64_t file, zo_raw *raw)
 {
     uint8_t *part = NULL;
@@ -122,6 +167,7 @@ static zo_status learn_table(zo_survey *s, uint64_t seed, uint64_t file, zo_raw 
         status = zo_split_parts(s->ctx, seed, s->settings->validation, s->settings->test,
                                 raw->classes, raw->label, raw->n, part);
     if (!status) status = load_features(s, part, raw);
+    if (!status) status = shape_features(s, raw);
     zo_free(s->ctx, part);
     return status;
 }
@@ -169,6 +215,9 @@ static const zo_param params[] = {
                         "what stands between two fields"),
     ZO_PARAM_CHOICE_ROW(zo_table_settings, header, 0, "auto|yes|no",
                         "whether the first row names the columns"),
+    ZO_PARAM_TEXT_ROW(zo_table_settings, shape, "",
+                      "the features in their order are the pixels of an image: height x width, or "
+                      "height x width x channels"),
     ZO_PARAM_END,
 };
 

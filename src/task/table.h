@@ -9,10 +9,11 @@ typedef struct zo_table_settings {
     double validation, test;
     char label[ZO_TEXT_MAX];
     char ignore[ZO_TEXT_MAX];
-    int kind;      /* 0 auto, 1 classification, 2 regression */
-    int missing;   /* 0 refuse, 1 impute */
-    int separator; /* index into its choices */
-    int header;    /* 0 auto, 1 yes, 2 no */
+    int kind;                /* 0 auto, 1 classification, 2 regression */
+    int missing;             /* 0 refuse, 1 impute */
+    int separator;           /* index into its choices */
+    int header;              /* 0 auto, 1 yes, 2 no */
+    char shape[ZO_TEXT_MAX]; /* "": none; "8x8", "32x32x3": features are the pixels of an image */
 } zo_table_settings;
 
 /* Reads the table in bytes[size + 1], which are changed; `where` is its name in messages. What is
