@@ -57,14 +57,15 @@ static int stages_of(const state *s) { return learner(s)->net->stages; }
 /* ---- what there is to choose from ---- */
 
 /* The noise of K draws, of what a complete set has. */
-static double draws_factor(const zo_site_plan *p, size_t count)
+static double draws_factor(const state *s, const zo_site_plan *p, size_t count)
 {
-    return p->complete ? 1 : 1 + (p->numbers - 1) / (double)count;
+    double own = s->nodes.noise == ZO_NOISE_GAUSSIAN ? 1 : -1;
+    return p->complete ? 1 : 1 + (p->numbers + own) / (double)count;
 }
 
-static double variance_of(const zo_site_plan *p, const option *o, double rho)
+static double variance_of(const state *s, const zo_site_plan *p, const option *o, double rho)
 {
-    double v = (rho * draws_factor(p, o->count) - 1) / o->examples;
+    double v = (rho * draws_factor(s, p, o->count) - 1) / o->examples;
     return v > 0 ? v : 0;
 }
 
@@ -102,11 +103,13 @@ static int list_options(state *s, int stage)
 /* ---- listening ---- */
 
 /* Of a sum over n numbers in two parts, as above. */
-static void hear(heard *h, const zo_site_plan *p, zo_halves v, double first, double second)
+static void hear(const state *s, int stage, zo_halves v, double first, double second)
 {
+    heard *h = s->heard + stage;
+    const zo_site_plan *p = s->nodes.site + stage;
     double n = first + second, signal = v.ab * n * n / (first * second),
            noise = n * (v.aa + v.bb - (first * first + second * second) / (first * second) * v.ab);
-    double share = 1.0 / MEMORY, square = (noise + signal) / draws_factor(p, p->count);
+    double share = 1.0 / MEMORY, square = (noise + signal) / draws_factor(s, p, p->count);
     h->signal += (signal - h->signal) * share;
     h->square += (square - h->square) * share;
 }
@@ -133,7 +136,7 @@ static void choose(state *s)
             .options = list_options(s, i), .variance = s->variance + at, .cost = s->cost + at};
         for (int o = 0; o < spend->options; o++) {
             const option *of = s->option + at + o;
-            s->variance[at + (size_t)o] = variance_of(p, of, rho_of(s->heard + i));
+            s->variance[at + (size_t)o] = variance_of(s, p, of, rho_of(s->heard + i));
             s->cost[at + (size_t)o] = cost_of(s, i, of);
         }
         s->which[n++] = i;
@@ -169,7 +172,7 @@ static void after(void *st)
         const zo_site_plan *p = s->nodes.site + i;
         if (!p->count) continue;
         zo_halves v = zo_nodes_halves(&s->nodes, i, &first, &second);
-        if (first > 0 && second > 0) hear(s->heard + i, p, v, first, second);
+        if (first > 0 && second > 0) hear(s, i, v, first, second);
     }
     if (++all->count % CHOOSE) return;
     choose(s);
@@ -222,7 +225,7 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
     for (size_t i = 0; i < n; i++) {
         const settings *of = (const settings *)set + i;
         const zo_site_plan *p = s->nodes.site + i;
-        s->free[i] = zo_site_is_free(p, &of->sites.of);
+        s->free[i] = zo_site_is_free(p, &of->sites);
         s->heard[i].examples = p->examples;
         s->heard[i].count = (int64_t)p->count;
     }
@@ -246,12 +249,11 @@ static void fini(void *st)
 }
 
 static const zo_param params[] = {
-    ZO_SITES_ROWS(settings,
-                  "forward-equivalents an example that a layer's complete set gets at first, "
+    ZO_SITES_ROWS("forward-equivalents an example that a layer's complete set gets at first, "
                   "before anything is known; 0: none is taken"),
-    {"memory", ZO_PARAM_REAL, offsetof(settings, memory), 16, 0.01, 1e6, NULL, NULL,
-     "steps over which a rule averages, in the model of what variance costs: the more, the less "
-     "is spent on each step"},
+    ZO_PARAM_REAL_ROW(settings, memory, 16, 0.01, 1e6,
+                      "steps over which a rule averages, in the model of what variance costs: the "
+                      "more, the less is spent on each step"),
     ZO_PARAM_END,
 };
 
@@ -259,7 +261,7 @@ const zo_estimator_class zo_estimator_auto = {
     .info = {"auto",
              "nodes, with as many examples or draws for each layer as its measured signal to noise "
              "makes worth their cost",
-             "src/learn/spend.h", ZO_USES_LOSS, params},
+             "", ZO_USES_LOSS, params},
     .settings_size = sizeof(settings),
     .layered = ZO_SITES_LAYERED,
     .state_size = sizeof(state),

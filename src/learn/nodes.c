@@ -72,7 +72,7 @@ static zo_status plan_sites(zo_nodes *s, const void *settings, size_t stride, bo
         zo_site_plan *p = s->site + i;
         s->noise = (zo_noise_kind)set->noise;
         if (!zo_learner_moving(l, i)) continue;
-        zo_site_plan_make(p, s->way + i, l, i, &set->of, adapts);
+        zo_site_plan_make(p, s->way + i, l, i, set, adapts);
         size_t *end = p->weights ? &s->of_item : &s->numbers;
         s->begin[i] = *end;
         *end += p->weights ? p->floats : (size_t)l->net->stage[i].outputs;
@@ -482,18 +482,13 @@ void zo_nodes_fini(void *st)
 
 /* ---- the class ---- */
 
-typedef struct settings {
-    zo_sites_settings sites;
-} settings;
-
 static zo_status init(void *st, const void *set, const zo_learner *l)
 {
-    return zo_nodes_init(st, set, sizeof(settings), l, false);
+    return zo_nodes_init(st, set, sizeof(zo_sites_settings), l, false);
 }
 
 static const zo_param params[] = {
-    ZO_SITES_ROWS(settings,
-                  "forward-equivalents an example that auto spends on a layer's complete set: a "
+    ZO_SITES_ROWS("forward-equivalents an example that auto spends on a layer's complete set: a "
                   "costlier one is taken for a part of the batch; 0: none is taken"),
     ZO_PARAM_END,
 };
@@ -504,7 +499,7 @@ const zo_estimator_class zo_estimator_nodes = {
              "one column, or random draws",
              "Widrow & Lehr 1990; Flower & Jabri 1993; Dalm et al. 2023, arXiv 2310.00965",
              ZO_USES_LOSS, params},
-    .settings_size = sizeof(settings),
+    .settings_size = sizeof(zo_sites_settings),
     .layered = ZO_SITES_LAYERED,
     .state_size = sizeof(zo_nodes),
     .lr = 1,

@@ -10,20 +10,20 @@ int zo_site_examples(const zo_learner *l, double n)
     return n < l->batch ? (int)n : l->batch;
 }
 
-bool zo_site_is_free(const zo_site_plan *site, const zo_site_settings *set)
+bool zo_site_is_free(const zo_site_plan *site, const zo_sites_settings *set)
 {
     return site->count && set->set == ZO_SET_AUTO && (!site->complete || !set->examples);
 }
 
 /* Examples of a complete set that costs so many forward-equivalents. */
-static int examples_of(const zo_learner *l, const zo_site_settings *set, double cost)
+static int examples_of(const zo_learner *l, const zo_sites_settings *set, double cost)
 {
     if (set->examples) return set->examples < l->batch ? (int)set->examples : l->batch;
     return set->set == ZO_SET_AUTO ? zo_site_examples(l, l->batch * set->limit / cost) : l->batch;
 }
 
 /* Moves of weights change what they are multiplied by, about one for each of the inputs. */
-static float sigma_of(const zo_stage *st, const zo_site_settings *set, bool weights, double stride)
+static float sigma_of(const zo_stage *st, const zo_sites_settings *set, bool weights, double stride)
 {
     double jump = set->sigma_jump * stride;
     if (weights && jump > 0) return (float)(jump / sqrt(st->fan_in + 1));
@@ -31,7 +31,7 @@ static float sigma_of(const zo_stage *st, const zo_site_settings *set, bool weig
 }
 
 void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int stage,
-                       const zo_site_settings *set, bool adapts)
+                       const zo_sites_settings *set, bool adapts)
 {
     const zo_net *net = l->net;
     const zo_stage *st = net->stage + stage;

@@ -3,7 +3,7 @@
  * Which of the three it is does not depend on how noisy the layer's gradient is. For n of the batch's examples, rho = mean |g_b|^2 / |g|^2, and
  * K draws in d numbers, the variance of a direction over the squared length of its mean is
  *   complete   (rho - 1) / n                        at n times the cost of a set
- *   random     (rho (1 + (d - 1)/K) - 1) / n        at n K times the cost of a draw
+ *   random     (rho (1 + (d - 1)/K) - 1) / n        at n K times the cost of a draw; normal numbers: d + 1
  * so that variance x cost is least for a complete set wherever it costs less than d draws, and for weights wherever d draws of them cost less than
  * d' of outputs. How many is another matter: learn/spend.h.
  */
@@ -17,115 +17,53 @@ typedef enum zo_set { ZO_SET_AUTO, ZO_SET_COMPLETE, ZO_SET_RANDOM } zo_set;
 typedef enum zo_sides { ZO_SIDES_AUTO, ZO_SIDES_ONE, ZO_SIDES_TWO } zo_sides;
 typedef enum zo_enter { ZO_ENTER_AUTO, ZO_ENTER_OUTPUTS, ZO_ENTER_WEIGHTS } zo_enter;
 
-/* Of a layer. */
-typedef struct zo_site_settings {
+/* What the settings of nodes and auto begin with. */
+typedef struct zo_sites_settings {
+    /* Of a layer. */
     int set, place, sides, scale, shaping;
     int64_t draws, examples;
     double sigma, sigma_jump, sigma_weights, limit;
-} zo_site_settings;
-
-/* What all layers share. */
-typedef struct zo_sites_settings {
-    zo_site_settings of;
+    /* Of all layers. */
     int noise; /* zo_noise_kind */
 } zo_sites_settings;
 
 /* Bytes of it that a layer may have of its own. */
 #define ZO_SITES_LAYERED offsetof(zo_sites_settings, noise)
 
-/* Rows of a parameter table for a struct that begins with a zo_sites_settings. */
-#define ZO_SITES_ROWS(type, limit_help)                                                            \
-    {"set",                                                                                        \
-     ZO_PARAM_CHOICE,                                                                              \
-     offsetof(type, sites.of.set),                                                                 \
-     ZO_SET_AUTO,                                                                                  \
-     0,                                                                                            \
-     0,                                                                                            \
-     "auto|complete|random",                                                                       \
-     NULL,                                                                                         \
-     "directions at a site; auto: the one with less variance x cost"},                             \
-        {"place",                                                                                  \
-         ZO_PARAM_CHOICE,                                                                          \
-         offsetof(type, sites.of.place),                                                           \
-         ZO_ENTER_AUTO,                                                                            \
-         0,                                                                                        \
-         0,                                                                                        \
-         "auto|outputs|weights",                                                                   \
-         NULL,                                                                                     \
-         "where noise enters; auto: the weights of a layer where so many draws of them cost less " \
-         "than a complete set of its outputs"},                                                    \
-        {"draws", ZO_PARAM_INT, offsetof(type, sites.of.draws),     16, 1, 4096,                   \
-         NULL,    NULL,         "random draws per example and site"},                              \
-        {"examples",                                                                               \
-         ZO_PARAM_INT,                                                                             \
-         offsetof(type, sites.of.examples),                                                        \
-         0,                                                                                        \
-         0,                                                                                        \
-         65536,                                                                                    \
-         NULL,                                                                                     \
-         NULL,                                                                                     \
-         "examples of the batch that a complete set is taken for; 0: as `limit` says"},            \
-        {"sides",                                                                                  \
-         ZO_PARAM_CHOICE,                                                                          \
-         offsetof(type, sites.of.sides),                                                           \
-         ZO_SIDES_AUTO,                                                                            \
-         0,                                                                                        \
-         0,                                                                                        \
-         "auto|one|two",                                                                           \
-         NULL,                                                                                     \
-         "one: against the clean loss; two: against the opposite draw; auto: two where something " \
-         "jumps, and at the last layer"},                                                          \
-        {"sigma", ZO_PARAM_REAL, offsetof(type, sites.of.sigma),       .01, 1e-6, 100,             \
-         NULL,    NULL,          "size of a move of a layer's outputs"},                           \
-        {"sigma_jump",                                                                             \
-         ZO_PARAM_REAL,                                                                            \
-         offsetof(type, sites.of.sigma_jump),                                                      \
-         1,                                                                                        \
-         1e-6,                                                                                     \
-         100,                                                                                      \
-         NULL,                                                                                     \
-         NULL,                                                                                     \
-         "the same where something behind it jumps, in units of what that takes: 1 for step, "     \
-         "sign and "                                                                               \
-         "wta, one and a half of its steps for quant, 2 for a loss; of weights, over the root of " \
-         "the "                                                                                    \
-         "inputs"},                                                                                \
-        {"sigma_weights",                                                                          \
-         ZO_PARAM_REAL,                                                                            \
-         offsetof(type, sites.of.sigma_weights),                                                   \
-         .01,                                                                                      \
-         1e-6,                                                                                     \
-         100,                                                                                      \
-         NULL,                                                                                     \
-         NULL,                                                                                     \
-         "size of a move of a layer's weights"},                                                   \
-        {"scale",                                                                                  \
-         ZO_PARAM_CHOICE,                                                                          \
-         offsetof(type, sites.of.scale),                                                           \
-         0,                                                                                        \
-         0,                                                                                        \
-         0,                                                                                        \
-         "absolute|relative",                                                                      \
-         NULL,                                                                                     \
-         "relative: moves of outputs are in units of the root mean square of the example's "       \
-         "outputs "                                                                                \
-         "of that layer"},                                                                         \
-        {"limit", ZO_PARAM_REAL, offsetof(type, sites.of.limit), .3, 0, 1e9, NULL,                 \
-         NULL,    limit_help},                                                                     \
-        {"shaping",                                                                                \
-         ZO_PARAM_CHOICE,                                                                          \
-         offsetof(type, sites.of.shaping),                                                         \
-         ZO_SHAPE_RAW,                                                                             \
-         0,                                                                                        \
-         0,                                                                                        \
-         ZO_SHAPING_CHOICES,                                                                       \
-         NULL,                                                                                     \
-         "what becomes of an example's losses at a site"},                                         \
-    {                                                                                              \
-        "noise", ZO_PARAM_CHOICE, offsetof(type, sites.noise), ZO_NOISE_RADEMACHER, 0, 0,          \
-            ZO_NOISE_ALL_CHOICES, NULL,                                                            \
-            "distribution of random draws; hadamard: signs, orthogonal over an example's draws"    \
-    }
+/* Rows of their parameter tables. */
+#define ZO_SITES_ROWS(limit_help)                                                                  \
+    ZO_PARAM_CHOICE_ROW(zo_sites_settings, set, ZO_SET_AUTO, "auto|complete|random",               \
+                        "directions at a site; auto: the one with less variance x cost"),          \
+        ZO_PARAM_CHOICE_ROW(                                                                       \
+            zo_sites_settings, place, ZO_ENTER_AUTO, "auto|outputs|weights",                       \
+            "where noise enters; auto: the weights of a layer where so many draws of them cost "   \
+            "less than a complete set of its outputs"),                                            \
+        ZO_PARAM_INT_ROW(zo_sites_settings, draws, 16, 1, 4096,                                    \
+                         "random draws per example and site"),                                     \
+        ZO_PARAM_INT_ROW(zo_sites_settings, examples, 0, 0, 65536,                                 \
+                         "examples of the batch that a complete set is taken for; 0: as `limit` "  \
+                         "says"),                                                                  \
+        ZO_PARAM_CHOICE_ROW(zo_sites_settings, sides, ZO_SIDES_AUTO, "auto|one|two",               \
+                            "one: against the clean loss; two: against the opposite draw; auto: "  \
+                            "two where something jumps, and at the last layer"),                   \
+        ZO_PARAM_REAL_ROW(zo_sites_settings, sigma, 0.01, 1e-6, 100,                               \
+                          "size of a move of a layer's outputs"),                                  \
+        ZO_PARAM_REAL_ROW(                                                                         \
+            zo_sites_settings, sigma_jump, 1, 1e-6, 100,                                           \
+            "the same where something behind it jumps, in units of what that takes: 1 for step, "  \
+            "sign and wta, one and a half of its steps for quant, 2 for a loss; of weights, over " \
+            "the root of the inputs"),                                                             \
+        ZO_PARAM_REAL_ROW(zo_sites_settings, sigma_weights, 0.01, 1e-6, 100,                       \
+                          "size of a move of a layer's weights"),                                  \
+        ZO_PARAM_CHOICE_ROW(zo_sites_settings, scale, 0, "absolute|relative",                      \
+                            "relative: moves of outputs are in units of the root mean square of "  \
+                            "the example's outputs of that layer"),                                \
+        ZO_PARAM_REAL_ROW(zo_sites_settings, limit, 0.3, 0, 1e9, limit_help),                      \
+        ZO_PARAM_CHOICE_ROW(zo_sites_settings, shaping, ZO_SHAPE_RAW, ZO_SHAPING_CHOICES,          \
+                            "what becomes of an example's losses at a site"),                      \
+        ZO_PARAM_CHOICE_ROW(                                                                       \
+            zo_sites_settings, noise, ZO_NOISE_RADEMACHER, ZO_NOISE_ALL_CHOICES,                   \
+            "distribution of random draws; hadamard: signs, orthogonal over an example's draws")
 
 /* How a stage is treated; count 0: it has no parameters that move. */
 typedef struct zo_site_plan {
@@ -143,10 +81,10 @@ typedef struct zo_site_plan {
 
 /* Fills *site and, of complete sets, *way. adapts: examples and draws may grow up to the whole batch and `draws`. */
 void zo_site_plan_make(zo_site_plan *site, zo_way *way, const zo_learner *l, int stage,
-                       const zo_site_settings *set, bool adapts);
+                       const zo_sites_settings *set, bool adapts);
 
 /* Whether the settings leave to the plan how much is spent on a stage. */
-bool zo_site_is_free(const zo_site_plan *site, const zo_site_settings *set);
+bool zo_site_is_free(const zo_site_plan *site, const zo_sites_settings *set);
 
 /* The examples that come near n and suit the work: whole items of it where they are several. */
 int zo_site_examples(const zo_learner *l, double n);
