@@ -65,13 +65,13 @@ static void moved_image(const float *x, int down, int across, bool mirrored, dou
 }
 
 /* Every move within reach comes, about equally often, and nothing else. */
-static void images_are_moved_and_mirrored(void **state)
+static void check_moves(bool one_scale)
 {
     enum { DRAWS = 5000, MOVES = 25 };
     int count[MOVES][2] = {{0}};
     zo_augment a = augment_of((zo_augment_settings){.shift = 2, .flip = true}, 3);
     double want[MOVES * 2][N];
-    (void)state;
+    assert_int_equal(a.one_scale, one_scale);
     for (int m = 0; m < MOVES * 2; m++)
         moved_image(example(1), m / 2 / 5 - 2, m / 2 % 5 - 2, m % 2, want[m]);
     for (int i = 0; i < DRAWS; i++) {
@@ -87,6 +87,18 @@ static void images_are_moved_and_mirrored(void **state)
     }
     for (int m = 0; m < MOVES * 2; m++) /* 100 of each expected, deviation 10 */
         assert_in_range(count[m / 2][m % 2], 55, 145);
+}
+
+/* Features each with a scale of its own, and all with the same. */
+static void images_are_moved_and_mirrored(void **state)
+{
+    float own[N];
+    (void)state;
+    check_moves(false);
+    memcpy(own, task->scale, sizeof own);
+    for (int f = 0; f < N; f++) task->scale[f] = 1.5f;
+    check_moves(true);
+    memcpy(task->scale, own, sizeof own);
 }
 
 static void the_same_step_and_place_change_alike(void **state)

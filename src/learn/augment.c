@@ -38,6 +38,8 @@ zo_status zo_augment_init(zo_augment *a, const zo_augment_settings *set, const z
     if (task->height < 1)
         return zo_fail(task->ctx, ZO_USAGE, "%s is for images, the task \"%s\" has none", what,
                        task->name);
+    a->one_scale = true;
+    for (int i = 1; i < task->inputs; i++) a->one_scale &= task->scale[i] == task->scale[0];
     int least = task->height < task->width ? task->height : task->width;
     if (a->shift >= least || a->cutout > least)
         return zo_fail(task->ctx, ZO_USAGE, "%s=%lld is too much for images of %d x %d",
@@ -118,23 +120,48 @@ static void pixel(const zo_augment *a, const change *c, const float *x, int y, i
     }
 }
 
-/* Whole pixels: lines are copied, and what differs is where a feature's mean lies. */
+/* Features of n raw zeros. */
+static void clear(const zo_task *t, size_t f, size_t n, float *out)
+{
+    for (size_t i = f; i < f + n; i++) out[i] = -t->shift[i] * t->scale[i];
+}
+
+/* Features f .. of pixels whose raw numbers are those of features `from` .., one pixel after or before the other, in images of one scale: what
+ * differs is where a feature's mean lies. */
+static void copy(const zo_task *t, const float *x, size_t f, size_t from, size_t pixels, bool back,
+                 float *out)
+{
+    size_t n = (size_t)t->channels, all = pixels * n;
+    const float *shift = t->shift, scale = t->scale[0];
+    if (!back) {
+        for (size_t i = 0; i < all; i++)
+            out[f + i] = x[from + i] + (shift[from + i] - shift[f + i]) * scale;
+        return;
+    }
+    for (size_t i = 0; i < pixels; i++, f += n, from -= n) {
+        for (size_t k = 0; k < n; k++)
+            out[f + k] = x[from + k] + (shift[from + k] - shift[f + k]) * scale;
+    }
+}
+
+/* Whole pixels, line by line. */
 static void move_whole(const zo_augment *a, const change *c, const float *x, float *out)
 {
     const zo_task *t = a->task;
-    int n = t->channels, down = (int)c->down, across = (int)c->across;
+    int down = (int)c->down, across = (int)c->across, width = t->width,
+        first = across > 0 ? across : 0, end = across < 0 ? width + across : width;
+    size_t n = (size_t)t->channels, line = (size_t)width * n;
     for (int y = 0; y < t->height; y++) {
-        int from_y = y - down;
-        for (int i = 0; i < t->width; i++) {
-            int from_x = c->mirrored ? t->width - 1 - (i - across) : i - across;
-            bool inside = from_y >= 0 && from_y < t->height && from_x >= 0 && from_x < t->width;
-            size_t f = ((size_t)y * (size_t)t->width + (size_t)i) * (size_t)n,
-                   from = inside ? (size_t)(from_y * t->width + from_x) * (size_t)n : 0;
-            for (int k = 0; k < n; k++, f++, from++) {
-                float raw = inside ? x[from] / t->scale[from] + t->shift[from] : 0;
-                out[f] = (raw - t->shift[f]) * t->scale[f];
-            }
+        size_t f = (size_t)y * line, pixels = (size_t)(end - first);
+        if (y < down || y - down >= t->height) {
+            clear(t, f, line, out);
+            continue;
         }
+        size_t from = (size_t)(y - down) * line,
+               at = (size_t)(c->mirrored ? width - 1 - (first - across) : first - across) * n;
+        clear(t, f, (size_t)first * n, out);
+        copy(t, x, f + (size_t)first * n, from + at, pixels, c->mirrored, out);
+        clear(t, f + (size_t)end * n, (size_t)(width - end) * n, out);
     }
 }
 
@@ -156,7 +183,7 @@ void zo_augment_example(const zo_augment *a, int64_t step, int item, const float
     bool still = !(c.down != 0 || c.across != 0 || c.mirrored || c.sine != 0);
     if (still)
         memcpy(out, x, (size_t)t->inputs * sizeof *out);
-    else if (c.sine == 0)
+    else if (c.sine == 0 && a->one_scale)
         move_whole(a, &c, x, out);
     else
         for (int y = 0; y < t->height; y++) {

@@ -12,6 +12,7 @@ typedef struct zo_augment {
     uint64_t seed;
     int64_t shift, cutout;
     bool flip, any; /* any: images change at all */
+    bool one_scale; /* of all features: moves by whole pixels are copies */
     double rotate;
 } zo_augment;
 
