@@ -25,7 +25,7 @@ enum {
 
 typedef struct settings {
     zo_sites_settings sites;
-    double memory;
+    double tolerance;
 } settings;
 
 /* What has been learned of a layer, and the choice that follows. Plain bytes that are saved. */
@@ -41,7 +41,7 @@ typedef struct option {
 
 typedef struct state {
     zo_nodes nodes;
-    double memory;
+    double tolerance;
     bool *free;   /* [stages] whose choice is ours */
     heard *heard; /* [stages], then one whose `count` says how often there was something to hear */
     option *option;          /* [stages][OPTIONS] */
@@ -141,7 +141,7 @@ static void choose(state *s)
         }
         s->which[n++] = i;
     }
-    zo_spend_choose(s->spend, n, base, s->memory);
+    zo_spend_choose(s->spend, n, base, s->tolerance);
     for (int i = 0; i < n; i++) {
         heard *h = s->heard + s->which[i];
         const option *o = s->option + (size_t)s->which[i] * OPTIONS + s->spend[i].chosen;
@@ -212,7 +212,7 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
     zo_status status = zo_nodes_init(&s->nodes, set, sizeof(settings), l, true);
     if (status) return status;
     size_t n = (size_t)l->net->stages;
-    s->memory = ((const settings *)set)->memory;
+    s->tolerance = ((const settings *)set)->tolerance;
     s->free = zo_alloc_zero(l->ctx, n, sizeof *s->free);
     s->heard = zo_alloc_zero(l->ctx, n + 1, sizeof *s->heard);
     s->option = zo_alloc_zero(l->ctx, n * OPTIONS, sizeof *s->option);
@@ -251,9 +251,9 @@ static void fini(void *st)
 static const zo_param params[] = {
     ZO_SITES_ROWS("forward-equivalents an example that a layer's complete set gets at first, "
                   "before anything is known; 0: none is taken"),
-    ZO_PARAM_REAL_ROW(settings, memory, 16, 0.01, 1e6,
-                      "steps over which a rule averages, in the model of what variance costs: the "
-                      "more, the less is spent on each step"),
+    ZO_PARAM_REAL_ROW(settings, tolerance, 0.25, 0.001, 1e6,
+                      "variance of a layer's direction, over the squared length of its mean, that "
+                      "halves what a step is worth: the more, the less is spent on each step"),
     ZO_PARAM_END,
 };
 
