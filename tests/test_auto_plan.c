@@ -4,6 +4,7 @@
  */
 #include "training_support.h"
 
+#include "learn/measure.h"
 #include "learn/nodes.h"
 
 static zo_context *ctx;
@@ -349,6 +350,49 @@ static void going_back_unlearns(void **state)
     clear(&s);
 }
 
+/* ---- measuring ---- */
+
+/* The largest difference of a step of lr=0.01 from what was measured before it. */
+static double apart(const zo_measure *m, const float *before, const zo_net *now)
+{
+    double most = 0;
+    for (size_t i = 0; i < now->arena; i++)
+        most = fmax(most,
+                    fabs(((double)before[i] - (double)now->params[i]) * 100 - (double)m->found[i]));
+    return most;
+}
+
+/* What is measured is the next step, made with the plan that was chosen: a twin that has not learned it measures another. */
+static void what_was_learned_is_measured(void **state)
+{
+    (void)state;
+    scene s = mixed_scene(ctx);
+    zo_trainer_def def = zo_trainer_default_def();
+    def.method = "auto:sgd";
+    def.task = s.task, def.net = s.net;
+    def.settings = SETTINGS(MIXED, "lr=0.01", "schedule=constant");
+    zo_measure *m[2];
+    zo_trainer *t;
+    assert_int_equal(zo_trainer_create(ctx, &def, &t), ZO_OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(zo_measure_create(ctx, &def, "alignment", m + i), ZO_OK);
+    take_steps(t, 71);
+    for (int64_t step = 71; step < 74; step++) { /* the second is listened to */
+        const zo_net *now = zo_trainer_net(t);
+        float *before = floats(now->arena);
+        memcpy(before, now->params, now->arena * sizeof *before);
+        zo_measure_learn(m[0], t);
+        for (int i = 0; i < 2; i++) assert_int_equal(zo_measure_at(m[i], now, step, 0), ZO_OK);
+        take_steps(t, 1);
+        assert_true(apart(m[0], before, now) < 1e-4);
+        assert_true(apart(m[1], before, now) > 1e-2);
+        free(before);
+    }
+    zo_measure_destroy(m[0]), zo_measure_destroy(m[1]);
+    zo_trainer_destroy(t);
+    clear(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +404,7 @@ int main(void)
         cmocka_unit_test(saved_states_go_on_to_the_same_bits),
         cmocka_unit_test(impossible_states_are_refused),
         cmocka_unit_test(going_back_unlearns),
+        cmocka_unit_test(what_was_learned_is_measured),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
