@@ -140,8 +140,10 @@ static void print_plan(const cli_run *r, int width)
     free(title);
     json_array_foreach((json_t *)plan, i, line)
     {
-        const char *text = json_string_value(line);
-        if (text) cli_row(stdout, width, 0, " ", text);
+        if (!json_is_string(line)) continue;
+        char *text = cli_strdup(json_string_value(line));
+        cli_row(stdout, width, 0, " ", cli_clean(text));
+        free(text);
     }
 }
 

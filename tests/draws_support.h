@@ -106,7 +106,8 @@ typedef struct way {
     int sides, draws;
     uint64_t seed;
     bool hadamard;
-    bool blind; /* a twin, which takes all outputs that are moved for such that act */
+    bool blind;    /* a twin, which takes all outputs that are moved for such that act */
+    bool relative; /* moves of outputs are in units of their root mean square */
 } way;
 
 #define SIGMAS "sigma=0.25", "sigma_weights=0.375", "sigma_jump=0.75"
@@ -121,6 +122,18 @@ static inline double sigma_of(const images_scene *s, int i, const way *w)
     run_on64(s->oracle, i, still);
     if (isinf(s->oracle->nearest)) return w->weights ? 0.375 : 0.25;
     return w->weights ? 0.75 / sqrt(added + 1) : 0.75;
+}
+
+/* The root mean square of what example b gives a stage before its activation. */
+static inline double scale_of(const images_scene *s, int i, int b)
+{
+    int n = count64(s->oracle->stage[i].out);
+    double *z = calloc((size_t)n, sizeof *z), sum = 0;
+    run64(s->oracle, example_at(s, b), still);
+    layer_forward64(s->oracle, i, z);
+    for (int j = 0; j < n; j++) sum += z[j] * z[j];
+    free(z);
+    return sqrt(sum / n);
 }
 
 static inline bool parity(uint32_t x)
@@ -243,10 +256,12 @@ static inline double *brute_force(const images_scene *s, int i, const way *w,
     int n = parameters64(s->oracle->stage + i), m = count64(s->oracle->stage[i].out),
         numbers = w->weights ? n : m;
     double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw),
-           by = sigma_of(s, i, w), scale = 1 / (w->sides * by * w->draws * s->examples);
+           sigma = sigma_of(s, i, w);
     *nearest = INFINITY;
     for (int row = 0; row < s->examples; row++) {
         int b = example[row];
+        double by = sigma * (w->relative ? scale_of(s, i, b) : 1),
+               scale = 1 / (w->sides * by * w->draws * s->examples);
         float *noise = noise_of(s, (int)(st - s->net->stage), row, w, floats_of_draw);
         double *e = calloc((size_t)numbers, sizeof *e), clean = example_loss(s, b, still);
         *nearest = fmin(*nearest, s->oracle->nearest);
@@ -281,6 +296,7 @@ static inline float *drawn_step(const images_scene *s, const way *w)
     return direction_of(ctx, s->task, s->net, "nodes:sgd", w->seed,
                         SETTINGS(COMMON, SIGMAS, "set=random", draws,
                                  w->weights ? "place=weights" : "place=outputs",
+                                 w->relative ? "scale=relative" : "scale=absolute",
                                  w->hadamard   ? "noise=hadamard"
                                  : w->gaussian ? "noise=gaussian"
                                                : "noise=rademacher",

@@ -303,9 +303,10 @@ static void assert_same_model(const char *a, const char *b)
 static void runs_have_the_same_bits(void **state)
 {
     (void)state;
-    static const char *const methods[] = {"nodes:adam", "weights", "coordinate", "mezo:sgd"};
+    static const char *const methods[] = {"nodes:adam", "weights", "coordinate", "mezo:sgd",
+                                          "auto:adam"};
     zo_task *task = named_task(ctx, "spirals", 1, NULL);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         char name[64], plain[PATH_ROOM], measured[PATH_ROOM], resumed[PATH_ROOM];
         int told = 0;
         snprintf(name, sizeof name, "plain-%d", i);

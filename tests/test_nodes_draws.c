@@ -24,7 +24,11 @@ static const struct {
 /* The k-th of eight ways. */
 static way way_of(int k, int draws, uint64_t seed)
 {
-    return (way){k & 1, k >> 1 & 1, 1 + (k >> 2), draws, seed, false, false};
+    return (way){.weights = k & 1,
+                 .gaussian = k >> 1 & 1,
+                 .sides = 1 + (k >> 2),
+                 .draws = draws,
+                 .seed = seed};
 }
 
 /* More draws than are made together. */

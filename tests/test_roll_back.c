@@ -157,6 +157,7 @@ static void runs_go_back_once_and_on(void **state)
 {
     (void)state;
     goes_back_once("nodes", "adam", 7);
+    goes_back_once("auto", "adam", 19);
     goes_back_once("weights", "momentum", 5);
     goes_back_once("lowrank", "sgd", 19);
     goes_back_once("spsa", "sgd", 19);

@@ -186,18 +186,25 @@ static void *learned(void *st, size_t *n)
     return s->heard;
 }
 
+/* Whether a plan can have come to be so: what is not ours, and what complete sets and draws leave alone, is as it began. */
+static bool possible(const state *s, int stage, const heard *h)
+{
+    const zo_site_plan *p = s->nodes.site + stage;
+    bool examples = s->free[stage] && p->complete, count = s->free[stage] && !p->complete;
+    if (h->examples < (examples ? 1 : p->most_examples) || h->examples > p->most_examples)
+        return false;
+    return h->count >= (count ? 1 : (int64_t)p->most_count) && h->count <= (int64_t)p->most_count;
+}
+
 static bool relearn(void *st, const void *bytes)
 {
     state *s = st;
     int n = stages_of(s);
     heard h;
     for (int i = 0; i <= n; i++) {
-        const zo_site_plan *p = s->nodes.site + i;
         memcpy(&h, (const char *)bytes + (size_t)i * sizeof h, sizeof h);
         if (!isfinite(h.signal) || !isfinite(h.square) || h.count < 0) return false;
-        if (i == n || !p->count) continue;
-        if (h.examples < 1 || h.examples > p->most_examples) return false;
-        if (h.count < 1 || (uint64_t)h.count > p->most_count) return false;
+        if (i < n && s->nodes.site[i].count && !possible(s, i, &h)) return false;
     }
     memcpy(s->heard, bytes, (size_t)(n + 1) * sizeof h);
     follow(s);

@@ -123,7 +123,7 @@ static zo_status freeze_places(const zo_net *net, const char *text, bool *frozen
         size_t n = strcspn(at, ",");
         int64_t word;
         snprintf(place, sizeof place, "%.*s", (int)(n < 15 ? n : 15), at);
-        int stage = zo_read_int(place, &word) ? stage_of(net, word) : -1;
+        int stage = n < sizeof place && zo_read_int(place, &word) ? stage_of(net, word) : -1;
         if (stage < 0) return no_layer(net, "freeze", place);
         frozen[stage] = true;
         at += n;

@@ -45,6 +45,20 @@ static uint64_t plan_sum(const zo_trainer *t)
     return zo_checksum_end(sum);
 }
 
+/* The same of the plan that a line tells. */
+static uint64_t told_sum(const json_t *plan)
+{
+    size_t i;
+    json_t *line;
+    void *sum = zo_checksum_add(NULL, "", 0);
+    json_array_foreach((json_t *)plan, i, line)
+    {
+        if (json_is_string(line))
+            sum = zo_checksum_add(sum, json_string_value(line), json_string_length(line));
+    }
+    return zo_checksum_end(sum);
+}
+
 static zo_status name_files(zo_record *r, zo_context *ctx, const zo_train_def *def,
                             const zo_trainer *trainer)
 {
@@ -221,7 +235,7 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
     return ZO_OK;
 }
 
-/* Finds the last whole line of metrics.jsonl, and the last step that was reported. */
+/* Finds the last whole line of metrics.jsonl, the last step that was reported, and the last plan. */
 static zo_status take_up_lines(zo_record *r)
 {
     bool fresh;
@@ -239,8 +253,10 @@ static zo_status take_up_lines(zo_record *r)
             r->reported = json_integer_value(json_object_get(line, "step"));
         if (event && !strcmp(event, "measure"))
             r->measured = json_integer_value(json_object_get(line, "step"));
-        if (event && !strcmp(event, "plan"))
+        if (event && !strcmp(event, "plan")) {
             r->planned = json_integer_value(json_object_get(line, "step"));
+            r->plan = told_sum(json_object_get(line, "plan"));
+        }
         if (event && !strcmp(event, "rolled back")) r->back = true;
         at += length;
         if (line) sound = at; /* what cannot be read is dropped at the end alone */
