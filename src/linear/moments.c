@@ -53,7 +53,8 @@ zo_status zo_normal_init(zo_normal *s, const zo_context *ctx, const zo_moments *
     s->mean = zo_alloc(ctx, m->p * sizeof *s->mean);
     s->off_y = zo_alloc(ctx, m->q * sizeof *s->off_y);
     s->mean_y = zo_alloc(ctx, m->q * sizeof *s->mean_y);
-    if (!s->off || !s->mean || !s->off_y || !s->mean_y) return ZO_NO_MEMORY;
+    s->squares = zo_alloc(ctx, (m->p / TILE + 1) * sizeof *s->squares);
+    if (!s->off || !s->mean || !s->off_y || !s->mean_y || !s->squares) return ZO_NO_MEMORY;
     centres(s->off, s->mean, m->p, m->sum_h, m->shift_h, m->weight);
     centres(s->off_y, s->mean_y, m->q, m->sum_y, m->shift_y, m->weight);
     return ZO_OK;
@@ -65,6 +66,7 @@ void zo_normal_fini(zo_normal *s)
     zo_free(s->ctx, s->mean);
     zo_free(s->ctx, s->off_y);
     zo_free(s->ctx, s->mean_y);
+    zo_free(s->ctx, s->squares);
     *s = (zo_normal){0};
 }
 
@@ -109,25 +111,33 @@ typedef struct fill {
     float *a;
 } fill;
 
+/* A tile of rows; what lies left of the diagonal stands for two elements. */
 static void fill_rows(void *arg, int64_t item, int worker)
 {
     (void)worker;
     const fill *f = arg;
     size_t p = f->s->m->p, ld = zo_square_ld(p), i = (size_t)item * TILE;
-    double t[TILE][TILE];
+    double t[TILE][TILE], sum = 0;
     for (size_t j = 0; j <= i; j += TILE) {
         fetch(f->s, i, j, t);
         for (size_t r = 0; r < least(TILE, p - i); r++) {
-            for (size_t c = 0; c < least(TILE, p - j); c++)
+            for (size_t c = 0; c < least(TILE, p - j); c++) {
                 f->a[(i + r) * ld + j + c] = (float)t[r][c];
+                sum += (i == j ? 1 : 2) * t[r][c] * t[r][c];
+            }
         }
     }
+    f->s->squares[item] = sum;
 }
 
-void zo_normal_matrix(const zo_normal *s, float *a)
+double zo_normal_matrix(const zo_normal *s, float *a)
 {
     fill f = {s, a};
-    zo_parallel(s->ctx, (int64_t)((s->m->p + TILE - 1) / TILE), fill_rows, &f);
+    size_t items = (s->m->p + TILE - 1) / TILE;
+    double sum = 0;
+    zo_parallel(s->ctx, (int64_t)items, fill_rows, &f);
+    for (size_t i = 0; i < items; i++) sum += s->squares[i];
+    return sqrt(sum);
 }
 
 void zo_normal_matrix64(const zo_normal *s, double *a)

@@ -57,6 +57,7 @@ typedef struct zo_normal {
     double lambda;          /* absolute, added to the diagonal */
     double *off, *mean;     /* [p]: d and m above, times sqrt(weight); owned */
     double *off_y, *mean_y; /* [q]: the same of the outputs; owned */
+    double *squares;        /* of tiles of rows; owned */
 } zo_normal;
 
 /* `m` is borrowed. Errors: FORMAT (not finite, and in which column; weights whose sum is not positive), NO_MEMORY. fini() is legal after a
@@ -69,8 +70,9 @@ double zo_normal_diagonal(const zo_normal *s, size_t i);
 /* Their mean over i: what a relative lambda is relative to. */
 double zo_normal_scale(const zo_normal *s);
 
-/* a = A + lambda I in float32, the lower triangle (what lies above it in a tile of 64 may be written too); a [zo_square_floats(p)]. */
-void zo_normal_matrix(const zo_normal *s, float *a);
+/* a = A + lambda I in float32, the lower triangle (what lies above it in a tile of 64 may be written too); a [zo_square_floats(p)]. Returns its
+ * Frobenius norm. */
+double zo_normal_matrix(const zo_normal *s, float *a);
 /* The same in float64, whole, a [p][p]; on the calling thread: for small p. */
 void zo_normal_matrix64(const zo_normal *s, double *a);
 
