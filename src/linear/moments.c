@@ -53,8 +53,10 @@ zo_status zo_normal_init(zo_normal *s, const zo_context *ctx, const zo_moments *
     s->mean = zo_alloc(ctx, m->p * sizeof *s->mean);
     s->off_y = zo_alloc(ctx, m->q * sizeof *s->off_y);
     s->mean_y = zo_alloc(ctx, m->q * sizeof *s->mean_y);
+    s->along = zo_alloc(ctx, 2 * zo_normal_width(m->q) * sizeof *s->along);
     s->squares = zo_alloc(ctx, (m->p / TILE + 1) * sizeof *s->squares);
-    if (!s->off || !s->mean || !s->off_y || !s->mean_y || !s->squares) return ZO_NO_MEMORY;
+    if (!s->off || !s->mean || !s->off_y || !s->mean_y || !s->along || !s->squares)
+        return ZO_NO_MEMORY;
     centres(s->off, s->mean, m->p, m->sum_h, m->shift_h, m->weight);
     centres(s->off_y, s->mean_y, m->q, m->sum_y, m->shift_y, m->weight);
     return ZO_OK;
@@ -66,6 +68,7 @@ void zo_normal_fini(zo_normal *s)
     zo_free(s->ctx, s->mean);
     zo_free(s->ctx, s->off_y);
     zo_free(s->ctx, s->mean_y);
+    zo_free(s->ctx, s->along);
     zo_free(s->ctx, s->squares);
     *s = (zo_normal){0};
 }
@@ -90,6 +93,13 @@ double zo_normal_scale(const zo_normal *s)
     return s->m->p ? sum / (double)s->m->p : 0;
 }
 
+/* The same with lambda. A feature that never moves, its row all zeros, has 1 there: weight 0. */
+static double diagonal(const zo_normal *s, size_t i)
+{
+    double d = zo_normal_diagonal(s, i) + s->lambda;
+    return d > 0 ? d : 1;
+}
+
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Rows i.. and columns j.. of A + lambda I, at or below the diagonal, as t[TILE][TILE]; a tile on the diagonal is whole. */
@@ -100,8 +110,7 @@ static void fetch(const zo_normal *s, size_t i, size_t j, double t[TILE][TILE])
         size_t end = i == j ? r + 1 : columns;
         for (size_t c = 0; c < end; c++) t[r][c] = element(s, i + r, j + c);
         if (i != j) continue;
-        double d = zo_normal_diagonal(s, i + r) + s->lambda;
-        t[r][r] = d > 0 ? d : 1; /* a feature that never moves, its row all zeros: weight 0 */
+        t[r][r] = diagonal(s, i + r);
         for (size_t c = 0; c < r; c++) t[c][r] = t[r][c];
     }
 }
@@ -174,31 +183,63 @@ typedef struct product {
     const zo_normal *s;
     double *r;
     const double *w;
+    double *along; /* [2][width]: off . w and mean . w */
     size_t width, columns;
 } product;
 
-static void transpose(double t[TILE][TILE])
+/* Rows i.. and columns j.. of g, symmetric, as t[TILE][TILE]. */
+static void fetch_sums(const zo_moments *m, size_t i, size_t j, double t[TILE][TILE])
 {
-    for (size_t i = 0; i < TILE; i++) {
-        for (size_t j = 0; j < i; j++) {
-            double x = t[i][j];
-            t[i][j] = t[j][i], t[j][i] = x;
+    size_t rows = least(TILE, m->p - i), columns = least(TILE, m->p - j);
+    if (j > i) {
+        for (size_t c = 0; c < columns; c++) {
+            for (size_t r = 0; r < rows; r++) t[r][c] = (double)m->g[(j + c) * m->ld + i + r];
         }
+        return;
+    }
+    for (size_t r = 0; r < rows; r++) {
+        size_t end = i == j ? r + 1 : columns;
+        for (size_t c = 0; c < end; c++) t[r][c] = (double)m->g[(i + r) * m->ld + j + c];
+        for (size_t c = 0; i == j && c < r; c++) t[c][r] = t[r][c];
     }
 }
 
-/* Eight sums at a time stay in registers. */
-static void subtract_row(double *r, const double *t, const double *w, size_t terms, size_t width,
+/* Two float64 numbers of a row: what every compiler keeps in one register, elementwise, so with the same bits. */
+typedef double pair __attribute__((vector_size(16), may_alias));
+
+/* Two rows of t against `n` pairs of columns, whose sums stay in registers; n is a constant where this is called. */
+static inline __attribute__((always_inline)) void subtract_some(double *r, const double *t,
+                                                                const double *w, size_t terms,
+                                                                size_t width, const size_t n)
+{
+    pair first[4], second[4], *to = (pair *)r, *below = (pair *)(r + width);
+    for (size_t k = 0; k < n; k++) first[k] = to[k], second[k] = below[k];
+    for (size_t j = 0; j < terms; j++, w += width) {
+        const pair *from = (const pair *)w, x = {t[j], t[j]}, y = {t[TILE + j], t[TILE + j]};
+        for (size_t k = 0; k < n; k++) {
+            first[k] -= x * from[k];
+            second[k] -= y * from[k];
+        }
+    }
+    for (size_t k = 0; k < n; k++) to[k] = first[k], below[k] = second[k];
+}
+
+static void subtract_two(double *r, const double *t, const double *w, size_t terms, size_t width,
                          size_t columns)
 {
-    for (size_t c = 0; c < columns; c += 8) {
-        double sum[8];
-        for (size_t k = 0; k < 8; k++) sum[k] = r[c + k];
-        for (size_t j = 0; j < terms; j++) {
-            const double *from = w + j * width + c;
-            for (size_t k = 0; k < 8; k++) sum[k] -= t[j] * from[k];
-        }
-        for (size_t k = 0; k < 8; k++) r[c + k] = sum[k];
+    size_t c = 0;
+    for (; c + 8 <= columns; c += 8) subtract_some(r + c, t, w + c, terms, width, 4);
+    for (; c < columns; c += 2) subtract_some(r + c, t, w + c, terms, width, 1);
+}
+
+/* The diagonal is what zo_normal_matrix() makes of it; the rest of A is g and two products of vectors. */
+static void subtract_rest(const product *f, size_t i)
+{
+    const zo_normal *s = f->s;
+    double *r = f->r + i * f->width, own = element(s, i, i), extra = diagonal(s, i) - own;
+    for (size_t c = 0; c < f->columns; c++) {
+        r[c] += s->off[i] * f->along[c] - extra * f->w[i * f->width + c];
+        if (!s->intercept) r[c] -= s->mean[i] * f->along[f->width + c];
     }
 }
 
@@ -207,19 +248,27 @@ static void subtract_rows(void *arg, int64_t item, int worker)
     (void)worker;
     const product *f = arg;
     size_t p = f->s->m->p, i = (size_t)item * TILE, rows = least(TILE, p - i);
-    double t[TILE][TILE] = {{0}};
+    double t[TILE][TILE];
     for (size_t j = 0; j < p; j += TILE) {
-        fetch(f->s, i > j ? i : j, i > j ? j : i, t);
-        if (j > i) transpose(t);
-        for (size_t r = 0; r < rows; r++)
-            subtract_row(f->r + (i + r) * f->width, t[r], f->w + j * f->width, least(TILE, p - j),
+        fetch_sums(f->s->m, i, j, t);
+        for (size_t r = 0; r < rows; r += 2)
+            subtract_two(f->r + (i + r) * f->width, t[r], f->w + j * f->width, least(TILE, p - j),
                          f->width, f->columns);
     }
+    for (size_t r = 0; r < rows; r++) subtract_rest(f, i + r);
 }
 
 void zo_normal_residual(const zo_normal *s, double *r, const double *w, size_t columns)
 {
-    product f = {s, r, w, zo_normal_width(s->m->q), columns};
+    size_t width = zo_normal_width(s->m->q);
+    product f = {s, r, w, s->along, width, columns};
+    memset(s->along, 0, 2 * width * sizeof *s->along);
+    for (size_t i = 0; i < s->m->p; i++) {
+        for (size_t c = 0; c < columns; c++) {
+            s->along[c] += s->off[i] * w[i * width + c];
+            s->along[width + c] += s->mean[i] * w[i * width + c];
+        }
+    }
     zo_parallel(s->ctx, (int64_t)((s->m->p + TILE - 1) / TILE), subtract_rows, &f);
 }
 

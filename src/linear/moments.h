@@ -57,7 +57,8 @@ typedef struct zo_normal {
     double lambda;          /* absolute, added to the diagonal */
     double *off, *mean;     /* [p]: d and m above, times sqrt(weight); owned */
     double *off_y, *mean_y; /* [q]: the same of the outputs; owned */
-    double *squares;        /* of tiles of rows; owned */
+    double *along,
+        *squares; /* room for products with vectors, and for sums of tiles of rows; owned */
 } zo_normal;
 
 /* `m` is borrowed. Errors: FORMAT (not finite, and in which column; weights whose sum is not positive), NO_MEMORY. fini() is legal after a
@@ -76,12 +77,12 @@ double zo_normal_matrix(const zo_normal *s, float *a);
 /* The same in float64, whole, a [p][p]; on the calling thread: for small p. */
 void zo_normal_matrix64(const zo_normal *s, double *a);
 
-/* Doubles between rows of what follows: outputs in eights. */
-static inline size_t zo_normal_width(size_t q) { return (q + 7) / 8 * 8; }
+/* Doubles between rows of what follows: outputs in pairs. */
+static inline size_t zo_normal_width(size_t q) { return (q + 1) / 2 * 2; }
 /* r = B, in float64, zeros in the pad; r [p][zo_normal_width(q)]. */
 void zo_normal_right(const zo_normal *s, double *r);
-/* r -= (A + lambda I) w in float64, for the first `columns` columns, a multiple of 8; r and w as above. Sums run over the p features in
- * order: no bit depends on threads. About p^2 * columns multiply-adds. */
+/* r -= (A + lambda I) w in float64, for the first `columns` columns, an even number; w and r as above, but r has one row more, of no
+ * meaning. Sums run in a fixed order: no bit depends on threads. About p^2 * columns multiply-adds. */
 void zo_normal_residual(const zo_normal *s, double *r, const double *w, size_t columns);
 /* Mean of output j minus (mean of h) . w: what is added to every prediction; 0 without an intercept. */
 double zo_normal_intercept(const zo_normal *s, const double *w, size_t j);

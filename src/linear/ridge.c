@@ -15,6 +15,7 @@
 #define MOST_RESIDUAL 1e-2
 #define FINE_RESIDUAL 1e-6
 #define MOST_STEPS 20
+#define LAST_CORRECTION 1e-6
 
 /* A solve under way. */
 typedef struct work {
@@ -22,7 +23,7 @@ typedef struct work {
     zo_normal s;
     size_t p, q, ld, ldb, width;
     float *a, *room, *b, *solve_room; /* factor; right side */
-    double *w, *r, *kept;             /* [p][width] */
+    double *w, *r, *kept;             /* [p][width]; r has a row more */
     double *a64;                      /* factor, where float64 is needed */
     bool float64;
 } work;
@@ -49,7 +50,7 @@ static zo_status allocate(work *k)
     k->b = zo_alloc_zero(ctx, k->p * k->ldb, sizeof *k->b);
     k->solve_room = zo_alloc_zero(ctx, zo_solve_room(k->q), sizeof *k->solve_room);
     k->w = zo_alloc_zero(ctx, k->p * k->width, sizeof *k->w);
-    k->r = zo_alloc_zero(ctx, k->p * k->width, sizeof *k->r);
+    k->r = zo_alloc_zero(ctx, (k->p + 1) * k->width, sizeof *k->r);
     k->kept = zo_alloc_zero(ctx, k->p * k->width, sizeof *k->kept);
     return k->a && k->room && k->b && k->solve_room && k->w && k->r && k->kept ? ZO_OK
                                                                                : ZO_NO_MEMORY;
@@ -64,26 +65,41 @@ static void release(work *k)
 
 /* ---- one solve, and its refinement ---- */
 
-/* w += solution for the right side r. In float32 it is scaled to 1, so that small residuals do not fade away. */
-static void correct(work *k)
+static double length(const double *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i] * x[i];
+    return sqrt(sum);
+}
+
+/* r = solution for the right side r. In float32 it is scaled to 1, so that small residuals do not fade away. */
+static void solve_once(work *k)
 {
     if (k->float64) {
         zo_cholesky64_solve(k->a64, k->p, k->r, k->width, k->width);
-        for (size_t i = 0; i < k->p * k->width; i++) k->w[i] += k->r[i];
         return;
     }
     double most = 0;
     for (size_t i = 0; i < k->p * k->width; i++) most = fmax(most, fabs(k->r[i]));
-    if (most == 0) return;
-    for (size_t i = 0; i < k->p; i++) {
+    for (size_t i = 0; i < k->p && most > 0; i++) {
         for (size_t j = 0; j < k->q; j++)
             k->b[i * k->ldb + j] = (float)(k->r[i * k->width + j] / most);
     }
-    zo_cholesky_solve(k->ctx, k->a, k->ld, k->p, k->b, k->ldb, k->q, k->solve_room);
-    for (size_t i = 0; i < k->p; i++) {
+    if (most > 0) zo_cholesky_solve(k->ctx, k->a, k->ld, k->p, k->b, k->ldb, k->q, k->solve_room);
+    for (size_t i = 0; i < k->p && most > 0; i++) {
         for (size_t j = 0; j < k->q; j++)
-            k->w[i * k->width + j] += most * (double)k->b[i * k->ldb + j];
+            k->r[i * k->width + j] = most * (double)k->b[i * k->ldb + j];
     }
+}
+
+/* w += solution for the right side r; how long that is as a share of w. */
+static double correct(work *k)
+{
+    size_t n = k->p * k->width;
+    solve_once(k);
+    for (size_t i = 0; i < n; i++) k->w[i] += k->r[i];
+    double whole = length(k->w, n);
+    return whole > 0 ? length(k->r, n) / whole : 0;
 }
 
 static double norm(const work *k, size_t columns)
@@ -104,19 +120,16 @@ static double residual(work *k, size_t columns)
     return whole > 0 ? norm(k, columns) / whole : 0;
 }
 
-static void solve(work *k, int most, zo_ridge_result *out)
+/* Refines until corrections no longer show in float32, or the residual stops falling. */
+static void refine(work *k, int most, zo_ridge_result *out)
 {
-    size_t bytes = k->p * k->width * sizeof *k->w, columns = most > 0 ? k->width : 8;
-    memset(k->w, 0, bytes);
-    zo_normal_right(&k->s, k->r);
-    correct(k);
-    out->refined = 0;
-    out->residual = residual(k, columns);
-    for (double before = INFINITY; out->refined < most && out->residual < before / 2;) {
+    size_t bytes = k->p * k->width * sizeof *k->w;
+    double moved = 1, before = INFINITY;
+    while (out->refined < most && moved > LAST_CORRECTION && out->residual < before / 2) {
         before = out->residual;
         memcpy(k->kept, k->w, bytes);
-        correct(k);
-        out->residual = residual(k, columns);
+        moved = correct(k);
+        out->residual = residual(k, k->width);
         if (out->residual < before) {
             out->refined++;
             continue;
@@ -124,6 +137,16 @@ static void solve(work *k, int most, zo_ridge_result *out)
         memcpy(k->w, k->kept, bytes);
         out->residual = before;
     }
+}
+
+static void solve(work *k, int most, zo_ridge_result *out)
+{
+    memset(k->w, 0, k->p * k->width * sizeof *k->w);
+    zo_normal_right(&k->s, k->r);
+    correct(k);
+    out->refined = 0;
+    out->residual = residual(k, most > 0 ? k->width : k->width < 8 ? k->width : 8);
+    refine(k, most, out);
 }
 
 /* ---- factors ---- */
@@ -135,7 +158,7 @@ static double inverse_norm(work *k)
     double length = sqrt((double)k->p), longer = 1;
     for (size_t i = 0; i < k->p; i++) /* far from smooth, as the smallest eigenvectors are */
         k->b[i * k->ldb] = (uint32_t)(i * 2654435761u) >> 31 ? 1 : -1;
-    for (int times = 0; times < 3; times++) {
+    for (int times = 0; times < 2; times++) {
         for (size_t i = 0; i < k->p; i++)
             k->b[i * k->ldb] = (float)((double)k->b[i * k->ldb] / length);
         zo_cholesky_solve(k->ctx, k->a, k->ld, k->p, k->b, k->ldb, 1, k->solve_room);
