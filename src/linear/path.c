@@ -42,11 +42,12 @@ static double tolerance(const path *t, double lambda, double mu)
     return t->def->tolerance / apart(lambda, mu);
 }
 
-/* The bound for conjugate gradients; what the spectrum gives is mostly less. */
+/* The bound for conjugate gradients; what the spectrum gives is mostly less. The logarithm is one of ours: the plan decides over bits, and no
+ * two libraries have the same log(). */
 static double steps_bound(const path *t, double lambda, double mu)
 {
-    double c = apart(lambda, mu);
-    return c > 1 ? 1 + sqrt(c) / 2 * log(2 / tolerance(t, lambda, mu)) : 0;
+    double c = apart(lambda, mu), digits = 0.69 * (1 + ilogb(2 / tolerance(t, lambda, mu)));
+    return c > 1 ? 1 + sqrt(c) / 2 * digits : 0;
 }
 
 static size_t group_begin(const path *t, size_t group, size_t groups)

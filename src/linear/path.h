@@ -9,7 +9,8 @@
  * steps estimated from the conditions. Reducing A to a band once (2/3 p^3, four factorisations) would cost more than this for the ten or
  * twenty lambdas that one tries, and one factorisation for each lambda p^3 / 6 times their number.
  *
- * Solutions here are good for choosing: to `tolerance` of themselves. The one that is kept is solved for again by zo_ridge_solve().
+ * Solutions here are good for choosing: to `tolerance` of themselves, and to what float32 leaves of a factor (nothing is refined). The one that
+ * is kept is solved for again by zo_ridge_solve().
  */
 #ifndef ZO_LINEAR_PATH_H
 #define ZO_LINEAR_PATH_H
