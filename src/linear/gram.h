@@ -24,7 +24,7 @@ zo_status zo_gram_create(zo_context *ctx, size_t p, size_t q, bool weighted, zo_
 /* NULL is legal. */
 void zo_gram_destroy(zo_gram *g);
 
-/* Bytes that create() allocates: about 4 p^2 + 4 p (q + 1500). */
+/* Bytes that create() allocates: about 4 p^2 + 4 p (2 q + 1300), and 4096 p for weights. */
 double zo_gram_bytes(size_t p, size_t q, bool weighted);
 
 /* Adds m rows h [m][p] (ldh), y [m][q] (ldy), unpadded rows anywhere in memory, with weights [m] (NULL: all 1; a negative one takes a row

@@ -43,7 +43,7 @@ typedef struct zo_path_result {
     double cost;        /* multiply-adds of all of it */
 } zo_path_result;
 
-/* Bytes that a path of n lambdas allocates besides the moments: at most about 4 p^2 + 4 p q (2 n + 6). */
+/* Bytes that a path of n lambdas allocates besides the moments: about 4 p^2 + 4 p q (2 n + 5) + 1000 p. */
 double zo_path_bytes(size_t p, size_t q, size_t n);
 
 /* loss [n] receives the scores, infinity for lambdas that failed. The moments are only read.

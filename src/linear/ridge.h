@@ -31,7 +31,7 @@ typedef struct zo_ridge_result {
     double residual; /* |right side - matrix W| / |right side|; of the first 8 outputs where nothing was refined */
 } zo_ridge_result;
 
-/* Bytes that a solve allocates besides the moments: about 4 p^2 + 40 p q, and 8 p^2 where p is small and float32 fails. */
+/* Bytes that a solve allocates besides the moments: about 4 p^2 + 28 p (q + 37), and 8 p^2 where p is small and float32 fails. */
 double zo_ridge_bytes(size_t p, size_t q);
 
 /* w [p][ldw], q columns, and b [q] (NULL where there is no intercept). The moments are only read. About p^3 / 6 + p^2 q multiply-adds, and as
