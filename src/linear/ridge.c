@@ -151,23 +151,22 @@ static void solve(work *k, int most, zo_ridge_result *out)
 
 /* ---- factors ---- */
 
-/* How much the inverse lengthens a vector that it has been given a few times, in a row of outputs: at most 1 / the smallest eigenvalue, and
- * close to it. */
+/* How much the inverse lengthens a vector that it has been given before: at most 1 / the smallest eigenvalue, and not far from it. */
 static double inverse_norm(work *k)
 {
-    double length = sqrt((double)k->p), longer = 1;
+    double size = sqrt((double)k->p);
     for (size_t i = 0; i < k->p; i++) /* far from smooth, as the smallest eigenvectors are */
         k->b[i * k->ldb] = (uint32_t)(i * 2654435761u) >> 31 ? 1 : -1;
     for (int times = 0; times < 2; times++) {
         for (size_t i = 0; i < k->p; i++)
-            k->b[i * k->ldb] = (float)((double)k->b[i * k->ldb] / length);
+            k->b[i * k->ldb] = (float)((double)k->b[i * k->ldb] / size);
         zo_cholesky_solve(k->ctx, k->a, k->ld, k->p, k->b, k->ldb, 1, k->solve_room);
         double sum = 0;
         for (size_t i = 0; i < k->p; i++)
             sum += (double)k->b[i * k->ldb] * (double)k->b[i * k->ldb];
-        longer = length = sqrt(sum);
+        size = sqrt(sum);
     }
-    return longer;
+    return size;
 }
 
 static size_t factor32(work *k, zo_ridge_result *out)
