@@ -304,6 +304,7 @@ static inline double quant64(double z, int levels, double *h)
     return near;
 }
 
+/* Returns how far the nearest number is from a jump, or from where rounding would grow too much. */
 static inline double activation64(const stage64 *s, const double *z, double *h)
 {
     double near = INFINITY;
@@ -317,10 +318,12 @@ static inline double activation64(const stage64 *s, const double *z, double *h)
         return near;
     }
     bool quant = !strcmp(s->activation, "quant"),
-         jumps = !strcmp(s->activation, "step") || !strcmp(s->activation, "sign");
+         jumps = !strcmp(s->activation, "step") || !strcmp(s->activation, "sign"),
+         steep = !strcmp(s->activation, "sqrt");
     for (int i = 0; i < pixels * c; i++) {
         if (quant) near = fmin(near, quant64(z[i], (1 << s->number) - 1, h + i));
         if (jumps) near = fmin(near, fabs(z[i]));
+        if (steep) near = fmin(near, fabs(z[i]) / 16);
         if (!quant) h[i] = activate64(s->activation, z[i]);
     }
     return near;
@@ -338,7 +341,7 @@ static inline double through64(const images64 *n, int i, const double *z, double
 {
     const stage64 *s = n->stage + i;
     double near = activation64(s, z, h);
-    if (isinf(near) || !n->held) return near;
+    if (isinf(near) || !n->held || !strcmp(s->activation, "sqrt")) return near;
     for (int j = 0; j < count64(s->out); j++)
         h[j] = n->held_h[i][j] + rule64(s->activation, n->held_z[i][j]) * (z[j] - n->held_z[i][j]);
     return near;

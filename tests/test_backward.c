@@ -118,6 +118,14 @@ static void activations_agree_with_central_differences(void **state)
     }
 }
 
+/* sqrt where its slope is no more than what stands for it near zero: the sigmoid keeps away from there. */
+static void square_roots_agree_with_central_differences(void **state)
+{
+    (void)state;
+    check_reference("conv2x5 sigmoid meanpool1 sqrt conv2x4 tanh dense3", (size64){4, 4, 2}, 1);
+    check_reference("dense9 sigmoid scale sqrt dense3", (size64){1, 1, 4}, 2);
+}
+
 /* ---- straight-through ---- */
 
 static void straight_through_follows_its_rule(void **state)
@@ -229,6 +237,7 @@ int main(void)
         cmocka_unit_test(layers_agree_with_central_differences),
         cmocka_unit_test(blocks_agree_with_central_differences),
         cmocka_unit_test(activations_agree_with_central_differences),
+        cmocka_unit_test(square_roots_agree_with_central_differences),
         cmocka_unit_test(straight_through_follows_its_rule),
         cmocka_unit_test(what_has_no_derivative_is_refused),
         cmocka_unit_test(broken_twins_are_noticed),

@@ -45,7 +45,8 @@ typedef void (*zo_slope_fn)(float *e, size_t lde, const float *z, size_t ldz, si
     X(LEAKY_RELU, leaky_relu)                                                                      \
     X(TANH, tanh)                                                                                  \
     X(SIGMOID, sigmoid)                                                                            \
-    X(GELU, gelu)
+    X(GELU, gelu)                                                                                  \
+    X(SQRT, sqrt)
 #define ZO_JUMPING_MAP(X)                                                                          \
     X(STEP, step)                                                                                  \
     X(SIGN, sign)
