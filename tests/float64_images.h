@@ -18,6 +18,7 @@ static inline int count64(size64 s) { return s.h * s.w * s.c; }
 typedef struct stage64 {
     char name[16], activation[16]; /* the latter "" where there is none */
     int number;                    /* of the activation */
+    double decimal;                /* of the layer's word */
     int word;                      /* place in the spec */
     int skip;                      /* of }+: the stage whose input is added */
     size64 in, out;
@@ -108,6 +109,9 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, word, number[0], number[0], number[0]);
     } else if (!strncmp(s->name, "global-", 7)) {
         window64(s, "", s->in.h, s->in.w, 1);
+    } else if (!strcmp(s->name, "twosided")) {
+        s->out.c = 2 * c;
+        s->decimal = strtod(word + strlen(s->name), NULL);
     } else if (!strcmp(s->name, "flatten")) {
         s->out = (size64){1, 1, count64(s->in)};
     }
@@ -133,7 +137,7 @@ static inline images64 *images64_of(const zo_net *net)
         zo_layer_info info;
         assert_int_equal(zo_net_layer(net, i, &info), ZO_OK);
         char name[16] = "";
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(info.name, "0123456789,"), info.name);
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(info.name, "0123456789.,"), info.name);
         stage64 *s = n->stage + n->stages;
         const zo_layer_class *class = (const zo_layer_class *)zo_class_find("layers", name);
         if (!strcmp(name, "{")) {
@@ -261,6 +265,19 @@ static inline void scale64(const stage64 *s, const double *in, double *z)
         z[i] = (in[i] - mean) * by * s->w[i % c] + (s->biases ? s->b[i % c] : 0);
 }
 
+/* Of each pixel what is above the threshold, then what is below its negative. */
+static inline void twosided64(const stage64 *s, const double *in, double *z)
+{
+    int c = s->in.c;
+    for (int p = 0; p < s->in.h * s->in.w; p++) {
+        for (int j = 0; j < c; j++) {
+            double x = in[p * c + j];
+            z[p * 2 * c + j] = x > s->decimal ? x - s->decimal : 0;
+            z[p * 2 * c + c + j] = x < -s->decimal ? -x - s->decimal : 0;
+        }
+    }
+}
+
 static inline void layer_forward64(const images64 *n, int stage, double *z)
 {
     const stage64 *s = n->stage + stage;
@@ -275,6 +292,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         each64(s, in, z, pool64);
     else if (!strcmp(s->name, "norm") || !strcmp(s->name, "scale"))
         scale64(s, in, z);
+    else if (!strcmp(s->name, "twosided"))
+        twosided64(s, in, z);
     else
         for (int i = 0; i < count64(s->out); i++)
             z[i] = in[i] + (strcmp(s->name, "}+") ? 0 : n->tensor[s->skip][i]);

@@ -71,6 +71,8 @@ static const struct {
     {"conv2x19 tanh global-mean dense3", {5, 4, 2}},
     {"conv2x5 norm tanh conv1x3 norm,nobias global-mean", {4, 4, 2}},
     {"norm dense7 norm tanh dense3", {2, 3, 3}},
+    {"twosided0.25 conv2x5 twosided0.5 tanh dense3", {4, 4, 3}},
+    {"dense9 twosided dense5 tanh twosided0.1 dense3", {1, 1, 5}},
     {"scale tanh conv2x5 scale,nobias tanh scale dense3", {4, 4, 3}},
     {"conv1x5 tanh flatten scale tanh dense3", {3, 3, 2}}, /* copied together */
     {"dwconv2,same scale dense9 tanh dense3", {3, 3, 17}},

@@ -3,6 +3,7 @@
  * A network is described by a net spec, words separated by spaces:
  *     conv5x8 relu pool2 conv5x16 relu pool2 dense64 relu dense10
  * A word is a layer, numbers joined by x, and options behind commas: `conv3x16,same,stride2,nobias` has 16 filters of 3 x 3.
+ * Few words have a decimal instead, such as `twosided0.25`: at most six digits on either side of a point.
  * `denseN` multiplies by a weight matrix [inputs][N] and adds a bias [N]; an activation acts on the layer before it;
  * `{ ... }+` adds what goes into the block to what comes out of it. `zeroth list layers` names them all.
  *

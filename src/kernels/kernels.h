@@ -180,6 +180,9 @@ typedef struct zo_kernels {
     /* out = x * gain + shift for m rows of n columns; shift may be NULL. */
     void (*scale)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
                   const float *gain, const float *shift);
+    /* out[m][2n] = max(x - threshold, 0), then max(-x - threshold, 0), for m rows of n columns. */
+    void (*two_sided)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
+                      float threshold);
     /* out = (x - mean) / sqrt(variance + 1e-5) * gain + shift, mean and variance over all m rows of n columns (Ba et al. 2016); moments[2]
      * receives mean and 1 / sqrt(variance + 1e-5) if not NULL. gain, shift [n] padded; shift may be NULL. */
     void (*normalise)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,

@@ -42,13 +42,15 @@ typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW } zo_reach
 /* What an output of a pooling layer is. */
 typedef enum zo_pools { ZO_POOLS_NOT, ZO_POOLS_LARGEST, ZO_POOLS_MEAN } zo_pools;
 
-/* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. */
-enum { ZO_WORD_NUMBERS = 3 };
+/* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. Or a class and one decimal:
+ * twosided0.25. Decimals are kept in millionths, so that what is written is what was read. */
+enum { ZO_WORD_NUMBERS = 3, ZO_MILLION = 1000000 };
 enum { ZO_OPTION_SAME = 1, ZO_OPTION_STRIDE = 2, ZO_OPTION_DILATION = 4, ZO_OPTION_NOBIAS = 8 };
 
 typedef struct zo_word {
     int64_t number[ZO_WORD_NUMBERS];
     int numbers;
+    int64_t decimal;          /* in millionths; 0 too where it is not given */
     int64_t stride, dilation; /* 0: not given */
     bool same, nobias;
 } zo_word;
@@ -84,6 +86,7 @@ typedef struct zo_layer_class {
     /* The word: how many numbers (the last one at most `most`), which options; `example` shows it in errors. */
     int least_numbers, most_numbers;
     int64_t most;
+    bool decimal; /* no such numbers, but one from 0 to `most` that may have a point; 0 where it is left out */
     unsigned options;
     const char *example;
     const char *gives,
@@ -155,6 +158,7 @@ typedef struct zo_stage {
     int inputs, outputs;  /* numbers of an example, pads not counted */
     size_t ld_in, ld_out; /* floats of an example */
     zo_window window;     /* layers with one */
+    float decimal;        /* the word's, where it has one */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */
     size_t rows, columns;

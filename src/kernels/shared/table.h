@@ -11,6 +11,7 @@ const zo_kernels SET = {
     .add_noise = add_noise,
     .add = add,
     .scale = scale,
+    .two_sided = two_sided,
     .normalise = normalise,
     .pool = pool,
     .depthwise = depthwise,
