@@ -109,6 +109,8 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, word, number[0], number[0], number[0]);
     } else if (!strncmp(s->name, "global-", 7)) {
         window64(s, "", s->in.h, s->in.w, 1);
+    } else if (!strcmp(s->name, "cells")) {
+        s->out.h = s->out.w = number[0];
     } else if (!strcmp(s->name, "twosided")) {
         s->out.c = 2 * c;
         s->decimal = strtod(word + strlen(s->name), NULL);
@@ -265,6 +267,24 @@ static inline void scale64(const stage64 *s, const double *in, double *z)
         z[i] = (in[i] - mean) * by * s->w[i % c] + (s->biases ? s->b[i % c] : 0);
 }
 
+/* The mean of the pixels whose cell this is: a pixel is in the last cell that begins at it or before. */
+static inline double cells64(const stage64 *s, const double *in, int y, int x, int c)
+{
+    double sum = 0;
+    int n = 0;
+    for (int row = 0; row < s->in.h; row++) {
+        for (int column = 0; column < s->in.w; column++) {
+            int down = 0, across = 0;
+            while (down + 1 < s->out.h && (down + 1) * s->in.h / s->out.h <= row) down++;
+            while (across + 1 < s->out.w && (across + 1) * s->in.w / s->out.w <= column) across++;
+            if (down != y || across != x) continue;
+            sum += in[(row * s->in.w + column) * s->in.c + c];
+            n++;
+        }
+    }
+    return sum / n;
+}
+
 /* Of each pixel what is above the threshold, then what is below its negative. */
 static inline void twosided64(const stage64 *s, const double *in, double *z)
 {
@@ -294,6 +314,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         scale64(s, in, z);
     else if (!strcmp(s->name, "twosided"))
         twosided64(s, in, z);
+    else if (!strcmp(s->name, "cells"))
+        each64(s, in, z, cells64);
     else
         for (int i = 0; i < count64(s->out); i++)
             z[i] = in[i] + (strcmp(s->name, "}+") ? 0 : n->tensor[s->skip][i]);

@@ -52,21 +52,91 @@ static void both_sides_have_known_values(void **state)
     zo_net_destroy(net);
 }
 
+/* ---- cells ---- */
+
+static void cells_are_their_formula(void **state)
+{
+    uint64_t seed = 72;
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        size64 in = {pick(&seed, 1, 13), pick(&seed, 1, 13), pick_channels(&seed)};
+        int most = in.h < in.w ? in.h : in.w, grid = pick(&seed, 1, most < 6 ? most : 6);
+        char spec[64];
+        snprintf(spec, sizeof spec, i % 3 ? "cells%d" : "scale cells%d tanh dense3", grid);
+        check_spec(ctx, spec, in, draw_bits(&seed));
+    }
+}
+
+/* The edges numpy has: numpy.linspace(0, side, grid + 1).astype(int), side by side. */
+static void cells_begin_where_numpy_begins_them(void **state)
+{
+    static const struct {
+        int side, grid, edge[9];
+    } numpy[] = {{26, 4, {0, 6, 13, 19, 26}},           {22, 5, {0, 4, 8, 13, 17, 22}},
+                 {23, 5, {0, 4, 9, 13, 18, 23}},        {7, 3, {0, 2, 4, 7}},
+                 {10, 8, {0, 1, 2, 3, 5, 6, 7, 8, 10}}, {28, 7, {0, 4, 8, 12, 16, 20, 24, 28}}};
+    (void)state;
+    for (size_t i = 0; i < sizeof numpy / sizeof *numpy; i++) {
+        int side = numpy[i].side, grid = numpy[i].grid;
+        const int *edge = numpy[i].edge;
+        char spec[32];
+        snprintf(spec, sizeof spec, "cells%d", grid);
+        zo_net *net = make_images_net(ctx, spec, (size64){side, side, 1}, 1);
+        float *x = floats((size_t)(side * side)), y[64];
+        for (int p = 0; p < side * side; p++) x[p] = (float)(p / side); /* the line */
+        assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+        for (int c = 0; c < grid * grid; c++) {
+            double middle = (edge[c / grid] + edge[c / grid + 1] - 1) / 2.0;
+            assert_near((double)y[c], middle, 1e-5, 0, spec);
+        }
+        for (int p = 0; p < side * side; p++) x[p] = (float)(p % side); /* the column */
+        assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+        for (int c = 0; c < grid * grid; c++) {
+            double middle = (edge[c % grid] + edge[c % grid + 1] - 1) / 2.0;
+            assert_near((double)y[c], middle, 1e-5, 0, spec);
+        }
+        free(x);
+        zo_net_destroy(net);
+    }
+}
+
+/* Where the grid divides the image cells are windows. */
+static void even_cells_are_a_mean_pooling(void **state)
+{
+    size64 in = {12, 12, 5};
+    zo_net *cells = make_images_net(ctx, "cells4", in, 1),
+           *pool = make_images_net(ctx, "meanpool3", in, 1);
+    float *x = draw_examples(cells, ROWS, 2), *a = answers_of(cells, ROWS, x),
+          *b = answers_of(pool, ROWS, x);
+    (void)state;
+    assert_same_floats(a, b, (size_t)(ROWS * cells->outputs), "cells4");
+    free(x), free(a), free(b);
+    zo_net_destroy(cells), zo_net_destroy(pool);
+}
+
 /* ---- twins ---- */
 
 static void forget_threshold(images64 *n) { n->stage[0].decimal = 0; }
+
+static void mean_of_windows(images64 *n)
+{
+    stage64 *s = n->stage;
+    memcpy(s->name, "meanpool", 9);
+    s->height = s->width = s->stride = 2, s->dilation = 1;
+}
 
 static void broken_twins_are_noticed(void **state)
 {
     size64 in = {4, 4, 6};
     (void)state;
     check_twin(ctx, "twosided0.25 tanh", in, forget_threshold);
+    check_twin(ctx, "cells2", (size64){5, 5, 3}, mean_of_windows);
 }
 
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
-    check_bits("conv3x17 twosided0.25 sqrt conv1x3 twosided dense3", (size64){7, 8, 3});
+    check_bits("conv3x17 twosided0.25 cells3 sqrt conv1x3 twosided dense3", (size64){7, 8, 3});
 }
 
 int main(void)
@@ -74,6 +144,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_sides_are_their_formula),
         cmocka_unit_test(both_sides_have_known_values),
+        cmocka_unit_test(cells_are_their_formula),
+        cmocka_unit_test(cells_begin_where_numpy_begins_them),
+        cmocka_unit_test(even_cells_are_a_mean_pooling),
         cmocka_unit_test(broken_twins_are_noticed),
         cmocka_unit_test(bits_depend_on_nothing_else),
     };
