@@ -78,13 +78,15 @@ static inline int side64(int size, int reach, int stride, bool same, int *before
 static inline void window64(stage64 *s, const char *word, int height, int width, int stride)
 {
     bool same = strstr(word, ",same") != NULL;
+    int pad = option64(word, ",pad");
     s->height = height, s->width = width;
     s->dilation = option64(word, ",dilation");
     s->stride = option64(word, ",stride");
     if (!s->dilation) s->dilation = 1;
     if (!s->stride) s->stride = stride;
-    s->out.h = side64(s->in.h, (height - 1) * s->dilation + 1, s->stride, same, &s->top);
-    s->out.w = side64(s->in.w, (width - 1) * s->dilation + 1, s->stride, same, &s->left);
+    s->out.h = side64(s->in.h + 2 * pad, (height - 1) * s->dilation + 1, s->stride, same, &s->top);
+    s->out.w = side64(s->in.w + 2 * pad, (width - 1) * s->dilation + 1, s->stride, same, &s->left);
+    s->top += pad, s->left += pad;
     s->out.c = s->in.c;
 }
 
@@ -100,6 +102,11 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, word, number[0], number[n - 2], 1);
         s->out.c = number[n - 1];
         s->weights = s->height * s->width * c * s->out.c;
+    } else if (!strcmp(s->name, "patch")) {
+        window64(s, word, number[0], number[n - 2], 1);
+        s->out.c = number[n - 1];
+        s->weights = s->height * s->width * c * s->out.c;
+        s->decimal = strstr(word, ",eps") ? strtod(strstr(word, ",eps") + 4, NULL) : 0.01;
     } else if (!strcmp(s->name, "dwconv")) {
         window64(s, word, number[0], number[n - 1], 1);
         s->weights = s->height * s->width * c;
@@ -207,6 +214,29 @@ static inline double conv64(const stage64 *s, const double *in, int y, int x, in
     return sum;
 }
 
+/* Patches, zeros outside included, made mean 0 and variance 1 before the filters see them. */
+static inline void patch64(const stage64 *s, const double *in, double *z)
+{
+    int c = s->in.c, terms = s->height * s->width * c;
+    double *p = calloc((size_t)terms, sizeof *p);
+    for (int at = 0; at < s->out.h * s->out.w; at++, z += s->out.c) {
+        double mean = 0, variance = 0;
+        for (int t = 0; t < terms; t++) {
+            const double *a = seen64(s, in, at / s->out.w, at % s->out.w, t / c / s->width,
+                                     t / c % s->width, t % c);
+            p[t] = a ? *a : 0;
+            mean += p[t] / terms;
+        }
+        for (int t = 0; t < terms; t++) variance += (p[t] - mean) * (p[t] - mean) / terms;
+        for (int f = 0; f < s->out.c; f++) {
+            z[f] = s->biases ? s->b[f] : 0;
+            for (int t = 0; t < terms; t++)
+                z[f] += (p[t] - mean) / sqrt(variance + s->decimal) * s->w[t * s->out.c + f];
+        }
+    }
+    free(p);
+}
+
 static inline double dwconv64(const stage64 *s, const double *in, int y, int x, int c)
 {
     double sum = s->biases ? s->b[c] : 0;
@@ -312,6 +342,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         each64(s, in, z, pool64);
     else if (!strcmp(s->name, "norm") || !strcmp(s->name, "scale"))
         scale64(s, in, z);
+    else if (!strcmp(s->name, "patch"))
+        patch64(s, in, z);
     else if (!strcmp(s->name, "twosided"))
         twosided64(s, in, z);
     else if (!strcmp(s->name, "cells"))

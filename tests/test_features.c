@@ -18,6 +18,54 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* ---- patch ---- */
+
+static void patches_are_their_formula(void **state)
+{
+    static const char *const specs[] = {"patch3x5",
+                                        "patch2x3x33,same tanh",
+                                        "patch3x17,stride2,pad1,nobias relu",
+                                        "patch4x1x4,same,stride3,eps0.5 gelu",
+                                        "conv1x5 tanh patch3x3,pad2,eps.001 wta2 dense3",
+                                        "patch1x7 patch2x40,stride2 twosided0.1 cells1 dense3",
+                                        "patch5x100,pad4,stride3"};
+    uint64_t seed = 73;
+    int nets = 0;
+    (void)state;
+    for (int i = 0; i < 420; i++) {
+        size64 in = {pick(&seed, 1, 9), pick(&seed, 1, 20), pick_channels(&seed)};
+        if (!in.h || count64(in) < 3) continue;
+        zo_net *net = try_images(ctx, specs[i % 7], in, draw_bits(&seed));
+        if (!net) continue;
+        check_images(net, 5e-5);
+        zo_net_destroy(net);
+        nets++;
+    }
+    assert_true(nets > 250);
+}
+
+/* Images far from zero keep their digits; a patch without contrast gives the bias. */
+static void patches_keep_their_digits(void **state)
+{
+    size64 in = {9, 9, 2};
+    zo_net *net = make_images_net(ctx, "patch3x20", in, 4);
+    images64 *oracle = images64_of(net);
+    int n = count64(in), compared;
+    float *x = draw_examples(net, ROWS, 6), *y;
+    (void)state;
+    for (int i = 0; i < ROWS * n; i++) x[i] = 1000 + x[i] * 0.5f;
+    double worst = worst64(net, oracle, ROWS, x, &compared);
+    print_message("1000 +- 1: error %g\n", worst);
+    assert_true(worst < 1e-3);
+    for (int i = 0; i < ROWS * n; i++) x[i] = 3;
+    y = answers_of(net, ROWS, x);
+    for (int i = 0; i < net->outputs; i++)
+        assert_near((double)y[i], oracle->stage[0].b[i % 20], 1e-6, 0, "a patch of equal numbers");
+    free(x), free(y);
+    free64(oracle);
+    zo_net_destroy(net);
+}
+
 /* ---- twosided ---- */
 
 static void both_sides_are_their_formula(void **state)
@@ -116,6 +164,9 @@ static void even_cells_are_a_mean_pooling(void **state)
 
 /* ---- twins ---- */
 
+static void other_epsilon(images64 *n) { n->stage[0].decimal *= 4; }
+static void only_filter(images64 *n) { memcpy(n->stage[0].name, "conv", 5); }
+static void leave_pad_out(images64 *n) { n->stage[0].top--, n->stage[0].left--; }
 static void forget_threshold(images64 *n) { n->stage[0].decimal = 0; }
 
 static void mean_of_windows(images64 *n)
@@ -129,6 +180,9 @@ static void broken_twins_are_noticed(void **state)
 {
     size64 in = {4, 4, 6};
     (void)state;
+    check_twin(ctx, "patch3x5", in, only_filter);
+    check_twin(ctx, "patch3x5,eps0.5", in, other_epsilon);
+    check_twin(ctx, "patch3x5,pad2", in, leave_pad_out);
     check_twin(ctx, "twosided0.25 tanh", in, forget_threshold);
     check_twin(ctx, "cells2", (size64){5, 5, 3}, mean_of_windows);
 }
@@ -136,12 +190,15 @@ static void broken_twins_are_noticed(void **state)
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
+    check_bits("patch3x33,pad1 gelu patch2x5,same,stride2,eps0.1 wta3 dense3", (size64){9, 18, 3});
     check_bits("conv3x17 twosided0.25 cells3 sqrt conv1x3 twosided dense3", (size64){7, 8, 3});
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(patches_are_their_formula),
+        cmocka_unit_test(patches_keep_their_digits),
         cmocka_unit_test(both_sides_are_their_formula),
         cmocka_unit_test(both_sides_have_known_values),
         cmocka_unit_test(cells_are_their_formula),

@@ -121,6 +121,7 @@ static double cost64(const stage64 *s)
     double outputs = count64(s->out), taps = s->height * s->width;
     if (!strcmp(s->name, "dense")) return count64(s->in) * outputs;
     if (!strcmp(s->name, "conv")) return outputs * taps * s->in.c;
+    if (!strcmp(s->name, "patch")) return outputs / s->out.c * (s->out.c + 4) * taps * s->in.c;
     if (!strcmp(s->name, "dwconv")) return outputs * taps;
     return !strcmp(s->name, "norm") ? 4 * outputs : !strcmp(s->name, "scale") ? outputs : 0;
 }
@@ -158,7 +159,7 @@ static double partial_cost(const images_scene *s, int i, int j, double *const *c
         int pixels = changed_pixels(n, k, clean[k + 1]), before = changed_pixels(n, k - 1, clean[k]);
         bool dense = !strcmp(of->name, "dense");
         if (pixels == 0) return 0; /* nobody sees it */
-        whole |= !strcmp(of->name, "norm");
+        whole |= !strcmp(of->name, "norm") || !strcmp(of->name, "cells");
         if (whole)
             sum += cost64(of);
         else if (dense)
@@ -231,6 +232,8 @@ static void cost_equals_a_count(void **state)
     check_cost("conv3x4,same,stride2 tanh conv2x5,nobias tanh dense7 tanh dense3",
                (size64){6, 6, 2});
     check_cost("conv2x3 tanh meanpool2 dwconv2,same norm tanh scale dense3", (size64){5, 5, 2});
+    check_cost("patch2x3,pad1 tanh patch3x4,same,stride2 tanh conv2x3 tanh cells2 dense3",
+               (size64){6, 5, 2});
     check_cost("conv1x3 tanh flatten dense5 sigmoid dense4 tanh dense3", (size64){2, 3, 2});
     check_cost("conv3x2 tanh conv3x5,same conv2x17 tanh meanpool2 dense6 tanh dense3",
                (size64){9, 8, 2});

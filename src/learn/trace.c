@@ -178,7 +178,7 @@ static void sum_over_batch(const zo_trace *t, int stage, const zo_room *room, fl
         size_t m = examples - b < s->tile_examples ? examples - b : s->tile_examples;
         zo_operand a = zo_transposed(&one, 0, 1, m * pixels);
         if (l < s->rows)
-            a = s->layer->inputs(s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
+            a = s->layer->inputs(t->l->k, s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
         t->l->k->product(g, ld, 0, &a, t->packed[stage] + b * s->ld_out + column * m * pixels, n,
                          &(zo_epilogue){.accumulate = b > 0});
     }

@@ -45,13 +45,21 @@ typedef enum zo_pools { ZO_POOLS_NOT, ZO_POOLS_LARGEST, ZO_POOLS_MEAN } zo_pools
 /* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. Or a class and one decimal:
  * twosided0.25. Decimals are kept in millionths, so that what is written is what was read. */
 enum { ZO_WORD_NUMBERS = 3, ZO_MILLION = 1000000 };
-enum { ZO_OPTION_SAME = 1, ZO_OPTION_STRIDE = 2, ZO_OPTION_DILATION = 4, ZO_OPTION_NOBIAS = 8 };
+enum {
+    ZO_OPTION_SAME = 1,
+    ZO_OPTION_STRIDE = 2,
+    ZO_OPTION_DILATION = 4,
+    ZO_OPTION_NOBIAS = 8,
+    ZO_OPTION_PAD = 16,
+    ZO_OPTION_EPS = 32
+};
 
 typedef struct zo_word {
     int64_t number[ZO_WORD_NUMBERS];
     int numbers;
-    int64_t decimal;          /* in millionths; 0 too where it is not given */
-    int64_t stride, dilation; /* 0: not given */
+    int64_t decimal;               /* in millionths; 0 too where it is not given */
+    int64_t stride, pad, dilation; /* 0: not given */
+    int64_t eps;                   /* in millionths; 0: not given */
     bool same, nobias;
 } zo_word;
 
@@ -121,6 +129,7 @@ typedef struct zo_layer_class {
     bool copies;    /* gives the numbers of its inputs in their order, and does nothing else */
     /* Fills again what follows from the window and the shapes of *s, which were cut to a patch; s->start is not filled. NULL: nothing does. */
     void (*refit)(struct zo_stage *s);
+    bool cut_room; /* a stage that is cut needs room too, at most what the whole one needs */
     /* h of m rows after single moves of this stage's inputs, at the pixels `out` of the outputs only, from the cached z of the examples: exact,
      * at the cost of one column. A unit counts all inputs without pads. All moves are in pixel `at` of the inputs; where every input acts on
      * all outputs (ZO_REACH_ALL) they may be anywhere, and neither patch is read. NULL: there is no such. */
@@ -138,8 +147,8 @@ typedef struct zo_layer_class {
                       size_t ld, const float *e, float *g);
     /* .product: the left side of the direction of weight rows [l, l + s->tile_rows) or what is left of them, l a multiple: terms are the m
      * examples, or, if s->tile_examples is 1, the pixels of one. Valid until the room is used again. */
-    zo_operand (*inputs)(const struct zo_stage *s, const zo_room *room, const float *in, size_t ld,
-                         size_t m, size_t l);
+    zo_operand (*inputs)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
+                         const float *in, size_t ld, size_t m, size_t l);
 
     /* Reference only, uses gradients: in_e = (or +=, if `add`) the errors of the inputs, from those of z. repacked: what repack() made
      * of the weights ([s->repacked] floats; NULL: nothing to make). */
@@ -158,7 +167,7 @@ typedef struct zo_stage {
     int inputs, outputs;  /* numbers of an example, pads not counted */
     size_t ld_in, ld_out; /* floats of an example */
     zo_window window;     /* layers with one */
-    float decimal;        /* the word's, where it has one */
+    float decimal;        /* the word's, where it has one, or its eps */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */
     size_t rows, columns;

@@ -77,7 +77,7 @@ static void put_decimal(char **to, const char *end, int64_t x)
 }
 
 /* The options of words, in the order in which they are written. */
-typedef enum option_form { OPTION_FLAG, OPTION_NUMBER } option_form;
+typedef enum option_form { OPTION_FLAG, OPTION_NUMBER, OPTION_DECIMAL } option_form;
 static const struct {
     const char *name;
     unsigned bit;
@@ -86,7 +86,9 @@ static const struct {
 } option[] = {
     {"same", ZO_OPTION_SAME, OPTION_FLAG, offsetof(zo_word, same)},
     {"stride", ZO_OPTION_STRIDE, OPTION_NUMBER, offsetof(zo_word, stride)},
+    {"pad", ZO_OPTION_PAD, OPTION_NUMBER, offsetof(zo_word, pad)},
     {"dilation", ZO_OPTION_DILATION, OPTION_NUMBER, offsetof(zo_word, dilation)},
+    {"eps", ZO_OPTION_EPS, OPTION_DECIMAL, offsetof(zo_word, eps)},
     {"nobias", ZO_OPTION_NOBIAS, OPTION_FLAG, offsetof(zo_word, nobias)},
 };
 enum { OPTIONS = sizeof option / sizeof *option };
@@ -104,6 +106,7 @@ static bool read_option(const char **p, unsigned takes, zo_word *w)
         bool *flag = field;
         int64_t *to = field;
         if (option[i].form == OPTION_FLAG) return !*flag && (*flag = true);
+        if (option[i].form == OPTION_DECIMAL) return !*to && read_decimal(p, to) && *to > 0;
         return !*to && read_number(p, to) && *to <= 1 << 20;
     }
     return false;
@@ -118,7 +121,9 @@ static zo_status bad_form(const zo_context *ctx, const word *w, int index)
         size_t n = strlen(options);
         if (c->options & option[i].bit)
             snprintf(options + n, sizeof options - n, " ,%s%s", option[i].name,
-                     option[i].form == OPTION_FLAG ? "" : "N");
+                     option[i].form == OPTION_FLAG     ? ""
+                     : option[i].form == OPTION_NUMBER ? "N"
+                                                       : "E");
     }
     const char *also = *options ? "; options:" : "";
     if (c->decimal)
@@ -146,11 +151,12 @@ static void write_word(word *w)
     if (r->decimal) put_decimal(&to, end, r->decimal);
     for (int i = 0; i < OPTIONS; i++) {
         const void *field = (const char *)r + option[i].field;
-        bool flag = option[i].form == OPTION_FLAG;
-        if (flag ? !*(const bool *)field : !*(const int64_t *)field) continue;
+        option_form form = option[i].form;
+        if (form == OPTION_FLAG ? !*(const bool *)field : !*(const int64_t *)field) continue;
         to += snprintf(to, (size_t)(end - to), ",%s", option[i].name);
-        if (!flag)
+        if (form == OPTION_NUMBER)
             to += snprintf(to, (size_t)(end - to), "%lld", (long long)*(const int64_t *)field);
+        if (form == OPTION_DECIMAL) put_decimal(&to, end, *(const int64_t *)field);
     }
 }
 

@@ -15,6 +15,7 @@ const zo_kernels SET = {
     .normalise = normalise,
     .pool = pool,
     .depthwise = depthwise,
+    .contrast = contrast,
     .activation =
         {
 #define SMOOTH(ID, name) [ZO_##ID] = {name##_activate, name##_slope, true},
