@@ -20,7 +20,7 @@ typedef struct stage64 {
     int number;                    /* of the activation */
     double decimal;                /* of the layer's word */
     int word;                      /* place in the spec */
-    int skip;                      /* of }+: the stage whose input is added */
+    int skip;                      /* of }+ and }cat: the stage whose input they take */
     size64 in, out;
     int height, width, stride, dilation, top, left; /* of the window */
     int weights, biases;
@@ -159,7 +159,8 @@ static inline images64 *images64_of(const zo_net *net)
             *s = (stage64){.in = now, .word = i};
             memcpy(s->name, name, sizeof name);
             shape64(s, info.name);
-            if (!strcmp(name, "}+")) s->skip = open[--opened];
+            if (*name == '}') s->skip = open[--opened];
+            if (!strcmp(name, "}cat")) s->out.c += n->stage[s->skip].in.c;
             s->w = take64(net, &segment, s->weights);
             s->b = take64(net, &segment, s->biases);
             most = count64(s->out) > most ? count64(s->out) : most;
@@ -328,6 +329,13 @@ static inline void twosided64(const stage64 *s, const double *in, double *z)
     }
 }
 
+static inline void concatenate64(const stage64 *s, const double *in, const double *came, double *z)
+{
+    int c = s->out.c, before = c - s->in.c;
+    for (int i = 0; i < count64(s->out); i++)
+        z[i] = i % c < before ? came[i / c * before + i % c] : in[i / c * s->in.c + i % c - before];
+}
+
 static inline void layer_forward64(const images64 *n, int stage, double *z)
 {
     const stage64 *s = n->stage + stage;
@@ -348,6 +356,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         twosided64(s, in, z);
     else if (!strcmp(s->name, "cells"))
         each64(s, in, z, cells64);
+    else if (!strcmp(s->name, "}cat"))
+        concatenate64(s, in, n->tensor[s->skip], z);
     else
         for (int i = 0; i < count64(s->out); i++)
             z[i] = in[i] + (strcmp(s->name, "}+") ? 0 : n->tensor[s->skip][i]);

@@ -100,6 +100,9 @@ static const struct {
     {"conv1x5 { dwconv3,same tanh { conv1x5 tanh { scale }+ }+ conv1x5 }+ pool2 dense3", {4, 4, 2}},
     {"dense6 tanh { { { dense6 }+ tanh }+ tanh }+ { dense4 tanh dense6 }+ dense3", {1, 1, 5}},
     {"conv1x4 tanh { patch3x4,same tanh }+ { patch3x4,pad1,eps1 }+ dense3", {4, 4, 2}},
+    {"dense5 { dense4 tanh }cat dense3", {1, 1, 4}},
+    {"{ conv3x2,same tanh }cat conv2x4 tanh dense3", {4, 4, 2}},
+    {"conv1x4 { { conv1x3 tanh }cat tanh conv3x17,same }cat tanh { scale }+ dense3", {4, 4, 2}},
     {"conv2x4 tanh { cells3 }+ cells2 dense3", {4, 4, 2}},
     {"conv1x4 tanh { conv3x4,same tanh }+ { meanpool3,same,stride1 }+ dense3", {3, 3, 2}},
 };

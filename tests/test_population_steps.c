@@ -22,7 +22,7 @@ static int tear_down(void **state)
 
 static const char *const specs[] = {
     "dense33 relu dense70 gelu dense3",
-    "patch2x20,pad1 twosided0.25 cells2 sqrt flatten scale dense24 relu dense3",
+    "patch2x20,pad1 twosided0.25 cells2 sqrt flatten scale { dense24 relu }cat dense3",
     "conv3x5,same tanh norm { dwconv3,same relu scale conv1x5,nobias }+ pool2 dense24 wta4 dense3",
 };
 

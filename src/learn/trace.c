@@ -105,7 +105,7 @@ void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss, int worker
                         .ld = s->ld_in,
                         .z = t->z[worker * net->stages + i],
                         .h = t->h[i] + first * s->ld_out};
-        if (s->layer->residual) rows.other = t->tensor[s->skip] + first * s->ld_out;
+        if (s->layer->residual) rows.other = t->tensor[s->skip] + first * s->ld_other;
         zo_stage_forward(net, s, &room, zo_stage_weight(s, net->params),
                          zo_stage_bias(s, net->params), &rows);
     }

@@ -79,7 +79,7 @@ typedef struct zo_rows {
     size_t m;
     const float *in; /* [m][ld] */
     size_t ld;
-    const float *other; /* a residual layer's second input: [m][ld_out] unless `example`, then row r is other[example[r]] */
+    const float *other; /* what came into the block that the layer ends: [m][ld_other] unless `example`, then row r is other[example[r]] */
     const int32_t *example;
     float *z;                 /* [m][ld_out], NULL: not kept; may be h */
     float *h;                 /* [m][ld_out] */
@@ -108,7 +108,7 @@ typedef struct zo_layer_class {
 
     /* A stage. */
     bool product; /* its weights are a packed matrix [rows][columns] that a product multiplies by; applies the activation itself unless grouped */
-    bool residual;      /* adds what came into the block that it ends */
+    bool residual;      /* ends a block, and takes what came into it beside what comes out of it */
     bool flat;          /* takes numbers without gaps */
     bool padded;        /* takes pixels with pads */
     float first_weight; /* what weights begin with where they are not drawn: a gain's 1 */
@@ -157,6 +157,9 @@ typedef struct zo_layer_class {
     void (*backward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
                      const float *weight, const float *repacked, size_t m, const float *in,
                      size_t ld, const float *e, float *in_e, bool add);
+    /* Of a residual layer the errors of what came into its block: other_e[m][ld_other] += those from e. */
+    void (*past)(const zo_kernels *k, const struct zo_stage *s, size_t m, const float *e,
+                 float *other_e);
 } zo_layer_class;
 
 typedef struct zo_stage {
@@ -182,8 +185,10 @@ typedef struct zo_stage {
     double move_cost; /* of one row when one input moved; layers with `moved` */
 
     /* Tensor i is what comes into stage i. */
-    int skip;        /* residual: the tensor that is added */
-    bool shared;     /* the tensor that comes in is also added elsewhere */
+    int skip;        /* residual: the tensor that came into the block */
+    zo_shape other;  /* its shape */
+    size_t ld_other; /* its floats of an example */
+    bool shared;     /* the tensor that comes in is also taken at the end of a block */
     int slot;        /* of the outputs, among net->slots */
     size_t padded;   /* floats of zo_room.padded */
     size_t spread;   /* reference: floats of it that the backward pass takes */

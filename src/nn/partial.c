@@ -70,8 +70,10 @@ static zo_stage cut(const zo_stage *s, zo_patch out, zo_patch *in, size_t *start
         w->out_height = (size_t)out.height, w->out_width = (size_t)out.width;
     }
     c.in.height = in->height, c.in.width = in->width;
+    c.other.height = out.height, c.other.width = out.width;
     c.ld_in = zo_shape_floats(&c.in);
     c.ld_out = zo_shape_floats(&c.out);
+    c.ld_other = zo_shape_floats(&c.other);
     c.start = start;
     if (s->layer->refit) s->layer->refit(&c);
     if (s->layer->place) s->layer->place(&c);
@@ -127,7 +129,7 @@ static double measure(const zo_way *way, const zo_net *net, int y, int x, layout
         bool column = i == way->first && way->column;
         if (!column) l->gather = larger(l->gather, gathered(s, at));
         if (s->layer->cut_room) l->padded = larger(l->padded, zo_round16(s->padded));
-        if (s->layer->residual) l->other = larger(l->other, floats);
+        if (s->layer->residual) l->other = larger(l->other, floats_of(at, s->other.pitch));
         if (s->layer->refit) /* at most: runs, lines, taps */
             l->start = larger(l->start, s->rows + (size_t)at.height + s->rows);
         cost += column ? pixels_of(at) * (double)s->columns
@@ -391,7 +393,7 @@ static void step(const zo_partial *r, const zo_way *way, int i, const patch_rows
         rows.in = room->gather, rows.ld = c.ld_in;
     }
     if (s->layer->residual) {
-        gather(r, s->skip, skip, out, s->out.pitch, room->other, c.ld_out);
+        gather(r, s->skip, skip, out, s->other.pitch, room->other, c.ld_other);
         rows.other = room->other;
     }
     zo_stage_forward(net, &c, &(zo_room){room->padded}, weight, zo_stage_bias(s, net->params),

@@ -263,12 +263,6 @@ static void place_stage(zo_net *net, zo_stage *s)
     if (s->spread > net->spread) net->spread = s->spread;
 }
 
-static bool same_shape(const zo_shape *a, const zo_shape *b)
-{
-    return a->height == b->height && a->width == b->width && a->channels == b->channels &&
-           a->pitch == b->pitch;
-}
-
 static zo_status add_stage(building *b, const zo_layer_class *class, const zo_word *read, int at)
 {
     zo_net *net = b->net;
@@ -280,14 +274,10 @@ static zo_status add_stage(building *b, const zo_layer_class *class, const zo_wo
     s->inputs = (int)zo_shape_pixels(in) * in->channels;
     s->ld_in = zo_shape_floats(in);
     s->decimal = (float)((double)read->decimal / ZO_MILLION);
-    if (class->residual) s->skip = b->open[b->opened];
-    if (class->residual && !same_shape(&net->stage[s->skip].in, in)) {
-        const zo_shape *into = &net->stage[s->skip].in;
-        snprintf(
-            s->why,
-            sizeof s->why, "the block makes %d x %d x %d of %d x %d x %d; a block that is added must keep the shape",
-            in->height, in->width, in->channels, into->height, into->width, into->channels);
-        return bad_word(net->ctx, w, at, s->why);
+    if (class->residual) {
+        s->skip = b->open[b->opened];
+        s->other = net->stage[s->skip].in;
+        s->ld_other = zo_shape_floats(&s->other);
     }
     const char *why = class->shape(s, read);
     if (why) return bad_word(net->ctx, w, at, why);
@@ -392,7 +382,7 @@ static zo_status build_stages(zo_net *net, const word *words, int64_t most)
     const word *last = words + net->words - 1;
     if (b.opened)
         return bad_word(net->ctx, words + begun[b.opened - 1], begun[b.opened - 1],
-                        "begins a block that nothing ends: end it with }+");
+                        "begins a block that nothing ends: end it with }+ or }cat");
     if (!net->stages) return bad_word(net->ctx, last, net->words - 1, "no layer");
     status = arrange(&b, true, false, net->words - 1);
     net->outputs = net->stage[net->stages - 1].outputs;
