@@ -1,6 +1,18 @@
-/* Layers of fixed features: what their formula says in double precision, twins that are wrong in one thing, and bits.
+/* Layers of fixed features: what their formula says in double precision, a whole net of them against numpy, training that goes on from it, twins
+ * that are wrong in one thing, and bits.
  */
 #include "images_support.h"
+
+/* A net that makes features, and what goes on with them, as numpy has it: see oracles/features.py. */
+typedef struct numpy_case {
+    const char *features, *readout;
+    int height, width, channels, units;
+    const double *wanted, *outputs;
+} numpy_case;
+
+#include "oracles/features.inc"
+
+enum { CASES = sizeof cases / sizeof *cases };
 
 static zo_context *ctx;
 
@@ -162,6 +174,132 @@ static void even_cells_are_a_mean_pooling(void **state)
     zo_net_destroy(cells), zo_net_destroy(pool);
 }
 
+/* ---- a closed form's net ---- */
+
+/* number() of features.py: stream 0 is the inputs, 1, 2, ... the tensors. */
+static float *numbers(size_t stream, size_t n)
+{
+    float *x = floats(n);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((int)((i * i * 7919 + i * 104729 + stream * 10007) % 61) - 30) / 32;
+    return x;
+}
+
+static size_t size_of(const zo_net *net, int segment)
+{
+    zo_segment s;
+    assert_int_equal(zo_net_segment(net, segment, &s), ZO_OK);
+    return (size_t)(s.shape[0] * (s.rank == 2 ? s.shape[1] : 1));
+}
+
+/* Tensor `segment` = numbers of the stream. */
+static void set_numbers(zo_net *net, int segment, size_t stream)
+{
+    float *x = numbers(stream, size_of(net, segment));
+    assert_int_equal(zo_net_set(net, segment, x), ZO_OK);
+    free(x);
+}
+
+/* Filters, and as their bias what they make of the mean patch mu: -mu F. */
+static void set_filters(zo_net *net)
+{
+    size_t filters = size_of(net, 1), terms = size_of(net, 0) / filters;
+    float *f = numbers(1, terms * filters), *mu = numbers(11, terms), *bias = floats(filters);
+    for (size_t j = 0; j < filters; j++) {
+        double sum = 0;
+        for (size_t t = 0; t < terms; t++) sum -= (double)mu[t] * (double)f[t * filters + j];
+        bias[j] = (float)sum;
+    }
+    set_numbers(net, 0, 1);
+    assert_int_equal(zo_net_set(net, 1, bias), ZO_OK);
+    free(f), free(mu), free(bias);
+}
+
+/* (f - m) / s as gain 1 / s and shift -m / s. */
+static void set_standard(zo_net *net)
+{
+    size_t n = size_of(net, 2);
+    float *m = numbers(12, n), *s = numbers(13, n);
+    for (size_t i = 0; i < n; i++) s[i] = 1 / (s[i] + 2), m[i] *= -s[i];
+    assert_int_equal(zo_net_set(net, 2, s), ZO_OK);
+    assert_int_equal(zo_net_set(net, 3, m), ZO_OK);
+    free(m), free(s);
+}
+
+static void compare(const numpy_case *c, const char *spec, bool readout)
+{
+    zo_net *net = make_images_net(ctx, spec, (size64){c->height, c->width, c->channels}, 1);
+    const double *want = readout ? c->outputs : c->wanted;
+    set_filters(net);
+    if (readout) {
+        set_standard(net);
+        for (int i = 4; i < 8; i++) set_numbers(net, i, (size_t)i);
+    }
+    float *x = numbers(0, (size_t)net->inputs), *y = answers_of(net, 1, x);
+    for (int i = 0; i < net->outputs; i++) assert_near((double)y[i], want[i], 2e-5, 2e-5, spec);
+    free(x), free(y);
+    zo_net_destroy(net);
+}
+
+static void features_are_those_of_numpy(void **state)
+{
+    char spec[160];
+    (void)state;
+    for (int i = 0; i < CASES; i++) {
+        compare(cases + i, cases[i].features, false);
+        snprintf(spec, sizeof spec, "%s %s", cases[i].features, cases[i].readout);
+        compare(cases + i, spec, true);
+    }
+}
+
+/* Answers of the net, of one that was written and read again, and of the trained one's copy. */
+static void check_file(const zo_net *net)
+{
+    char *folder = make_folder();
+    const char *path = in_folder(folder, "model.safetensors");
+    zo_net *back, *copy;
+    float *x = draw_examples(net, ROWS, 9), *y = answers_of(net, ROWS, x);
+    assert_int_equal(zo_net_save(net, path), ZO_OK);
+    assert_int_equal(zo_net_load(ctx, path, &back), ZO_OK);
+    assert_int_equal(zo_net_copy(net, &copy), ZO_OK);
+    assert_string_equal(zo_net_spec(back), zo_net_spec(net));
+    float *again = answers_of(back, ROWS, x), *copied = answers_of(copy, ROWS, x);
+    assert_same_floats(again, y, (size_t)(ROWS * net->outputs), "the file");
+    assert_same_floats(copied, y, (size_t)(ROWS * net->outputs), "the copy");
+    free(x), free(y), free(again), free(copied);
+    zo_net_destroy(back), zo_net_destroy(copy);
+    remove_folder(folder);
+}
+
+/* Every estimator goes on from a net with all of these layers, and its loss falls where it sees the whole batch. */
+static void every_estimator_trains_them(void **state)
+{
+    static const char *const spec = "patch3x20,pad1 twosided0.25 cells3 sqrt flatten scale "
+                                    "{ dense24 relu }cat dense3";
+    zo_task *task = make_images(ctx, 120, 8, 9, 2, 3, 3);
+    const zo_class_info *e;
+    (void)state;
+    for (int i = 0; (e = zo_class_at("estimators", i)); i++) {
+        zo_net *net = make_net(ctx, task, spec, 3);
+        zo_trainer *trainer = make_trainer(ctx, task, net, e->name, 1, SETTINGS("batch=65536"));
+        zo_step_info info;
+        double first = 0;
+        for (int step = 0; step < 30; step++) {
+            assert_int_equal(zo_trainer_step(trainer, 0, &info), ZO_OK);
+            if (!step) first = info.loss;
+        }
+        bool surely = !strcmp(e->name, "nodes") || !strcmp(e->name, "backprop");
+        if (!(isfinite(info.loss) && (!surely || info.loss < 0.9 * first)))
+            fail_msg("%s: loss %g, then %g", e->name, first, info.loss);
+        assert_true(
+            memcmp(zo_trainer_net(trainer)->params, net->params, net->arena * sizeof(float)) != 0);
+        check_file(zo_trainer_net(trainer));
+        zo_trainer_destroy(trainer);
+        zo_net_destroy(net);
+    }
+    zo_task_destroy(task);
+}
+
 /* ---- twins ---- */
 
 static void other_epsilon(images64 *n) { n->stage[0].decimal *= 4; }
@@ -204,6 +342,8 @@ int main(void)
         cmocka_unit_test(cells_are_their_formula),
         cmocka_unit_test(cells_begin_where_numpy_begins_them),
         cmocka_unit_test(even_cells_are_a_mean_pooling),
+        cmocka_unit_test(features_are_those_of_numpy),
+        cmocka_unit_test(every_estimator_trains_them),
         cmocka_unit_test(broken_twins_are_noticed),
         cmocka_unit_test(bits_depend_on_nothing_else),
     };

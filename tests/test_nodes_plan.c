@@ -159,7 +159,7 @@ static double partial_cost(const images_scene *s, int i, int j, double *const *c
         int pixels = changed_pixels(n, k, clean[k + 1]), before = changed_pixels(n, k - 1, clean[k]);
         bool dense = !strcmp(of->name, "dense");
         if (pixels == 0) return 0; /* nobody sees it */
-        whole |= !strcmp(of->name, "norm") || !strcmp(of->name, "cells");
+        whole |= !strcmp(of->name, "norm");
         if (whole)
             sum += cost64(of);
         else if (dense)
@@ -169,7 +169,8 @@ static double partial_cost(const images_scene *s, int i, int j, double *const *c
         else
             sum += cost64(of) / (of->out.h * of->out.w) * pixels;
         whole |= dense;
-        first &= cost64(of) == 0 && *of->name != '}'; /* behind a block it is a pixel */
+        /* behind a block, or cells, it is a pixel */
+        first &= cost64(of) == 0 && *of->name != '}' && strcmp(of->name, "cells") != 0;
     }
     return sum;
 }
@@ -235,6 +236,8 @@ static void cost_equals_a_count(void **state)
     check_cost("patch2x3,pad1 tanh patch3x4,same,stride2 tanh conv2x3 tanh cells2 dense3",
                (size64){6, 5, 2});
     check_cost("conv2x3 tanh { conv3x4,same tanh }cat conv2x4 tanh dense3", (size64){5, 5, 2});
+    check_cost("conv2x3 tanh conv2x4 cells3 scale tanh cells2 conv2x3 tanh dense3",
+               (size64){8, 7, 2});
     check_cost("conv1x3 tanh flatten dense5 sigmoid dense4 tanh dense3", (size64){2, 3, 2});
     check_cost("conv3x2 tanh conv3x5,same conv2x17 tanh meanpool2 dense6 tanh dense3",
                (size64){9, 8, 2});

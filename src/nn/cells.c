@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/layer.h"
+#include "nn/window.h"
 
 static const char *shape(zo_stage *s, const zo_word *w)
 {
@@ -18,39 +18,45 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->out = s->in;
     s->out.height = s->out.width = grid;
     s->out.pitch = zo_round16((size_t)s->in.channels);
+    s->grid =
+        (zo_grid){.height = s->in.height, .width = s->in.width, .lines = grid, .columns = grid};
     s->cost = 0; /* no multiply-adds */
     return NULL;
 }
 
-/* Where cell i of `grid` begins along a side. */
-static size_t edge(size_t i, int side, int grid) { return i * (size_t)side / (size_t)grid; }
-
-/* Pixels of cell i along a side. */
-static size_t length(size_t i, int side, int grid)
+/* The pixels of cell (y, x) of the stage, from its own first pixel on. */
+static zo_patch cell(const zo_stage *s, size_t y, size_t x)
 {
-    return edge(i + 1, side, grid) - edge(i, side, grid);
+    const zo_grid *g = &s->grid;
+    zo_patch first = zo_grid_extent(g, (zo_patch){g->y, g->x, 1, 1}),
+             p = zo_grid_extent(g, (zo_patch){g->y + (int)y, g->x + (int)x, 1, 1});
+    p.y -= first.y, p.x -= first.x;
+    return p;
+}
+
+static size_t place(const zo_stage *s, const zo_patch *p)
+{
+    return ((size_t)p->y * (size_t)s->in.width + (size_t)p->x) * s->in.pitch;
 }
 
 /* A line of cells. Those that are equally wide lie side by side like the windows of a pooling. */
-static void pool_line(const zo_kernels *k, const zo_stage *s, const float *line, size_t height,
-                      float *out)
+static void pool_line(const zo_kernels *k, const zo_stage *s, size_t y, const float *in, float *out)
 {
     size_t cells = (size_t)s->out.width;
-    for (size_t x = 0, n; x < cells; x += n) {
-        size_t width = length(x, s->in.width, s->out.width);
-        for (n = 1; x + n < cells && length(x + n, s->in.width, s->out.width) == width;) n++;
-        zo_window w = {.in_height = height,
+    for (size_t x = 0, n; x < cells; x += n, out += n * s->out.pitch) {
+        zo_patch p = cell(s, y, x);
+        for (n = 1; x + n < cells && cell(s, y, x + n).width == p.width;) n++;
+        zo_window w = {.in_height = (size_t)p.height,
                        .in_width = (size_t)s->in.width,
                        .pitch = s->in.pitch,
                        .channels = (size_t)s->in.channels,
                        .out_height = 1,
                        .out_width = n,
-                       .height = height,
-                       .width = width,
-                       .stride = width,
+                       .height = (size_t)p.height,
+                       .width = (size_t)p.width,
+                       .stride = (size_t)p.width,
                        .dilation = 1};
-        k->pool(out + x * s->out.pitch, line + edge(x, s->in.width, s->out.width) * s->in.pitch, &w,
-                false);
+        k->pool(out, in + place(s, &p), &w, false);
     }
 }
 
@@ -58,24 +64,23 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
                     const float *bias, size_t column, size_t n, const zo_rows *r)
 {
     (void)room, (void)weight, (void)bias, (void)column, (void)n;
-    size_t across = (size_t)s->in.width * s->in.pitch, to = (size_t)s->out.width * s->out.pitch;
     for (size_t i = 0; i < r->m; i++) {
         for (size_t y = 0; y < (size_t)s->out.height; y++)
-            pool_line(k, s, r->in + i * r->ld + edge(y, s->in.height, s->out.height) * across,
-                      length(y, s->in.height, s->out.height), r->z + i * s->ld_out + y * to);
+            pool_line(k, s, y, r->in + i * r->ld,
+                      r->z + i * s->ld_out + y * (size_t)s->out.width * s->out.pitch);
     }
 }
 
 /* Adds the errors of cell (y, x), in equal parts, to those of its pixels. */
 static void share(const zo_stage *s, size_t y, size_t x, const float *e, float *in_e)
 {
-    size_t top = edge(y, s->in.height, s->out.height), left = edge(x, s->in.width, s->out.width),
-           height = length(y, s->in.height, s->out.height),
-           width = length(x, s->in.width, s->out.width);
-    for (size_t i = 0; i < height * width; i++) {
-        size_t pixel = (top + i / width) * (size_t)s->in.width + left + i % width;
-        for (size_t c = 0; c < (size_t)s->in.channels; c++)
-            in_e[pixel * s->in.pitch + c] += e[c] / (float)(height * width);
+    zo_patch p = cell(s, y, x);
+    float parts = (float)(p.height * p.width);
+    for (int left = p.height; left > 0; left--, p.y++) {
+        float *to = in_e + place(s, &p);
+        for (int i = 0; i < p.width; i++, to += s->in.pitch) {
+            for (size_t c = 0; c < (size_t)s->in.channels; c++) to[c] += e[c] / parts;
+        }
     }
 }
 
@@ -104,5 +109,6 @@ const zo_layer_class zo_layer_cells = {
     .gives = "G x G x channels",
     .shape = shape,
     .forward = forward,
+    .reach = ZO_REACH_CELL,
     .backward = backward,
 };

@@ -36,8 +36,14 @@ typedef struct zo_patch {
     int y, x, height, width;
 } zo_patch;
 
-/* What an input of a layer acts on: all outputs; those of its pixel; those whose window sees it. */
-typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW } zo_reach;
+/* What an input of a layer acts on: all outputs; those of its pixel; those whose window sees it; those of its cell. */
+typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW, ZO_REACH_CELL } zo_reach;
+
+/* An image of height x width cut into lines x columns cells: line i begins at the whole part of i height / lines. Of a stage that was cut
+ * to a patch the first cell is (y, x). */
+typedef struct zo_grid {
+    int height, width, lines, columns, y, x;
+} zo_grid;
 
 /* What an output of a pooling layer is. */
 typedef enum zo_pools { ZO_POOLS_NOT, ZO_POOLS_LARGEST, ZO_POOLS_MEAN } zo_pools;
@@ -170,6 +176,7 @@ typedef struct zo_stage {
     int inputs, outputs;  /* numbers of an example, pads not counted */
     size_t ld_in, ld_out; /* floats of an example */
     zo_window window;     /* layers with one */
+    zo_grid grid;         /* layers with cells */
     float decimal;        /* the word's, where it has one, or its eps */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */

@@ -40,6 +40,7 @@ static int closed(const zo_net *net, int point, int last)
 
 static zo_patch reach(const zo_stage *s, zo_patch in)
 {
+    if (s->layer->reach == ZO_REACH_CELL) return zo_grid_reach(&s->grid, in);
     return s->layer->reach == ZO_REACH_WINDOW ? zo_window_reach(&s->window, in) : in;
 }
 
@@ -68,6 +69,10 @@ static zo_stage cut(const zo_stage *s, zo_patch out, zo_patch *in, size_t *start
         w->pitch = c.in.pitch;
         w->in_height = (size_t)in->height, w->in_width = (size_t)in->width;
         w->out_height = (size_t)out.height, w->out_width = (size_t)out.width;
+    }
+    if (s->layer->reach == ZO_REACH_CELL) {
+        *in = zo_grid_extent(&s->grid, out);
+        c.grid.y = out.y, c.grid.x = out.x;
     }
     c.in.height = in->height, c.in.width = in->width;
     c.other.height = out.height, c.other.width = out.width;
@@ -98,6 +103,8 @@ static size_t floats_of(zo_patch p, size_t pitch)
 /* Floats of what a stage takes in for the pixels `out` of its outputs. */
 static size_t gathered(const zo_stage *s, zo_patch out)
 {
+    if (s->layer->reach == ZO_REACH_CELL)
+        return floats_of(zo_grid_extent(&s->grid, out), s->in.pitch);
     if (s->layer->reach != ZO_REACH_WINDOW) return floats_of(out, s->in.pitch);
     zo_patch in = zo_window_extent(&s->window, out);
     return s->layer->product ? floats_of(in, (size_t)s->in.channels)

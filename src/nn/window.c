@@ -90,6 +90,25 @@ zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape)
     return (zo_patch){y, x, down > y ? down - y : 0, across > x ? across - x : 0};
 }
 
+/* The last cell that begins at pixel `at` or before. */
+static int cell_of(int at, int size, int cells) { return ((at + 1) * cells - 1) / size; }
+
+static int edge(int cell, int size, int cells) { return (int)((int64_t)cell * size / cells); }
+
+zo_patch zo_grid_reach(const zo_grid *g, zo_patch in)
+{
+    int y = cell_of(in.y, g->height, g->lines), x = cell_of(in.x, g->width, g->columns);
+    return (zo_patch){y, x, cell_of(in.y + in.height - 1, g->height, g->lines) - y + 1,
+                      cell_of(in.x + in.width - 1, g->width, g->columns) - x + 1};
+}
+
+zo_patch zo_grid_extent(const zo_grid *g, zo_patch out)
+{
+    int y = edge(out.y, g->height, g->lines), x = edge(out.x, g->width, g->columns);
+    return (zo_patch){y, x, edge(out.y + out.height, g->height, g->lines) - y,
+                      edge(out.x + out.width, g->width, g->columns) - x};
+}
+
 zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
                                const float *bias, size_t column, size_t done, size_t pixel)
 {

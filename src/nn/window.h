@@ -1,4 +1,4 @@
-/* Windows that move over an image: what convolutions and poolings share. */
+/* Windows that move over an image, and cells of a grid: what convolutions and poolings share. */
 #ifndef ZO_NN_WINDOW_H
 #define ZO_NN_WINDOW_H
 
@@ -21,6 +21,10 @@ size_t zo_window_columns(const zo_window *w);
 zo_patch zo_window_reach(const zo_window *w, zo_patch in);
 zo_patch zo_window_extent(const zo_window *w, zo_patch out);
 zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape);
+
+/* The cells that see any pixel of `in`; the pixels of the cells `out`. */
+zo_patch zo_grid_reach(const zo_grid *g, zo_patch in);
+zo_patch zo_grid_extent(const zo_grid *g, zo_patch out);
 
 /* What follows a product of patches: columns from `column` on, of the rows after `done` examples and `pixel` pixels of the next. */
 zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
