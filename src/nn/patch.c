@@ -48,11 +48,18 @@ static size_t chunk_lines(const zo_stage *s)
     return n < 1 ? 1 : n < s->window.out_height ? n : s->window.out_height;
 }
 
+/* No less than a chunk takes, and no more for a part of the image than for all of it. */
+static size_t chunk_floats(const zo_stage *s)
+{
+    size_t line = s->rows * zo_round16(s->window.out_width), all = line * s->window.out_height,
+           most = line > CHUNK_FLOATS ? line : CHUNK_FLOATS;
+    return (most < all ? most : all) + 16 * s->rows;
+}
+
 static void refit(zo_stage *s)
 {
     const zo_window *w = &s->window;
-    size_t chunk = s->rows * term_floats(w, chunk_lines(s)),
-           tile = s->tile_rows * term_floats(w, w->out_height);
+    size_t chunk = chunk_floats(s), tile = s->tile_rows * term_floats(w, w->out_height);
     s->padded = planes_floats(s) + (chunk > tile ? chunk : tile);
     s->starts = s->rows + w->out_height;
 }
