@@ -112,8 +112,8 @@ ZO_API zo_status zo_net_layer(const zo_net *net, int index, zo_layer_info *out);
 typedef struct zo_segment {
     char name[32]; /**< "0.weight" */
     int rank;      /**< 1 or 2 */
-    int64_t shape[2]; /**< row-major. Weights: dense [inputs][units]; conv [height x width x channels of the window]
-                           [filters]; dwconv [height x width of the window][channels]; norm and scale [channels], their
+    int64_t shape[2]; /**< row-major. Weights: dense [inputs][units]; conv and patch [height x width x channels of
+                           the window][filters]; dwconv [height x width of the window][channels]; norm and scale [channels], their
                            gains. Biases: [units], [filters] or [channels] */
 } zo_segment;
 

@@ -258,7 +258,7 @@ static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room
 const zo_layer_class zo_layer_patch = {
     .info = {"patch",
              "patchKxN: N filters of K x K (patchHxWxN: of H x W) over patches made mean 0, "
-             "variance 1 (to which eps is added: 0.01)",
+             "variance 1 (to which eps is added: 0.01); zeros outside the image count",
              "Coates & Ng 2011", ZO_USES_NOTHING, zo_no_params},
     .sites = ZO_SITE_WEIGHTS | ZO_SITE_OUTPUTS,
     .least_numbers = 2,
