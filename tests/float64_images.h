@@ -18,8 +18,9 @@ static inline int count64(size64 s) { return s.h * s.w * s.c; }
 typedef struct stage64 {
     char name[16], activation[16]; /* the latter "" where there is none */
     int number;                    /* of the activation */
+    double decimal;                /* of the layer's word */
     int word;                      /* place in the spec */
-    int skip;                      /* of }+: the stage whose input is added */
+    int skip;                      /* of }+ and }cat: the stage whose input they take */
     size64 in, out;
     int height, width, stride, dilation, top, left; /* of the window */
     int weights, biases;
@@ -77,13 +78,15 @@ static inline int side64(int size, int reach, int stride, bool same, int *before
 static inline void window64(stage64 *s, const char *word, int height, int width, int stride)
 {
     bool same = strstr(word, ",same") != NULL;
+    int pad = option64(word, ",pad");
     s->height = height, s->width = width;
     s->dilation = option64(word, ",dilation");
     s->stride = option64(word, ",stride");
     if (!s->dilation) s->dilation = 1;
     if (!s->stride) s->stride = stride;
-    s->out.h = side64(s->in.h, (height - 1) * s->dilation + 1, s->stride, same, &s->top);
-    s->out.w = side64(s->in.w, (width - 1) * s->dilation + 1, s->stride, same, &s->left);
+    s->out.h = side64(s->in.h + 2 * pad, (height - 1) * s->dilation + 1, s->stride, same, &s->top);
+    s->out.w = side64(s->in.w + 2 * pad, (width - 1) * s->dilation + 1, s->stride, same, &s->left);
+    s->top += pad, s->left += pad;
     s->out.c = s->in.c;
 }
 
@@ -99,6 +102,11 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, word, number[0], number[n - 2], 1);
         s->out.c = number[n - 1];
         s->weights = s->height * s->width * c * s->out.c;
+    } else if (!strcmp(s->name, "patch")) {
+        window64(s, word, number[0], number[n - 2], 1);
+        s->out.c = number[n - 1];
+        s->weights = s->height * s->width * c * s->out.c;
+        s->decimal = strstr(word, ",eps") ? strtod(strstr(word, ",eps") + 4, NULL) : 0.01;
     } else if (!strcmp(s->name, "dwconv")) {
         window64(s, word, number[0], number[n - 1], 1);
         s->weights = s->height * s->width * c;
@@ -108,6 +116,11 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, word, number[0], number[0], number[0]);
     } else if (!strncmp(s->name, "global-", 7)) {
         window64(s, "", s->in.h, s->in.w, 1);
+    } else if (!strcmp(s->name, "cells")) {
+        s->out.h = s->out.w = number[0];
+    } else if (!strcmp(s->name, "twosided")) {
+        s->out.c = 2 * c;
+        s->decimal = strtod(word + strlen(s->name), NULL);
     } else if (!strcmp(s->name, "flatten")) {
         s->out = (size64){1, 1, count64(s->in)};
     }
@@ -133,7 +146,7 @@ static inline images64 *images64_of(const zo_net *net)
         zo_layer_info info;
         assert_int_equal(zo_net_layer(net, i, &info), ZO_OK);
         char name[16] = "";
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(info.name, "0123456789,"), info.name);
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(info.name, "0123456789.,"), info.name);
         stage64 *s = n->stage + n->stages;
         const zo_layer_class *class = (const zo_layer_class *)zo_class_find("layers", name);
         if (!strcmp(name, "{")) {
@@ -146,7 +159,8 @@ static inline images64 *images64_of(const zo_net *net)
             *s = (stage64){.in = now, .word = i};
             memcpy(s->name, name, sizeof name);
             shape64(s, info.name);
-            if (!strcmp(name, "}+")) s->skip = open[--opened];
+            if (*name == '}') s->skip = open[--opened];
+            if (!strcmp(name, "}cat")) s->out.c += n->stage[s->skip].in.c;
             s->w = take64(net, &segment, s->weights);
             s->b = take64(net, &segment, s->biases);
             most = count64(s->out) > most ? count64(s->out) : most;
@@ -199,6 +213,29 @@ static inline double conv64(const stage64 *s, const double *in, int y, int x, in
         }
     }
     return sum;
+}
+
+/* Patches, zeros outside included, made mean 0 and variance 1 before the filters see them. */
+static inline void patch64(const stage64 *s, const double *in, double *z)
+{
+    int c = s->in.c, terms = s->height * s->width * c;
+    double *p = calloc((size_t)terms, sizeof *p);
+    for (int at = 0; at < s->out.h * s->out.w; at++, z += s->out.c) {
+        double mean = 0, variance = 0;
+        for (int t = 0; t < terms; t++) {
+            const double *a = seen64(s, in, at / s->out.w, at % s->out.w, t / c / s->width,
+                                     t / c % s->width, t % c);
+            p[t] = a ? *a : 0;
+            mean += p[t] / terms;
+        }
+        for (int t = 0; t < terms; t++) variance += (p[t] - mean) * (p[t] - mean) / terms;
+        for (int f = 0; f < s->out.c; f++) {
+            z[f] = s->biases ? s->b[f] : 0;
+            for (int t = 0; t < terms; t++)
+                z[f] += (p[t] - mean) / sqrt(variance + s->decimal) * s->w[t * s->out.c + f];
+        }
+    }
+    free(p);
 }
 
 static inline double dwconv64(const stage64 *s, const double *in, int y, int x, int c)
@@ -261,6 +298,44 @@ static inline void scale64(const stage64 *s, const double *in, double *z)
         z[i] = (in[i] - mean) * by * s->w[i % c] + (s->biases ? s->b[i % c] : 0);
 }
 
+/* The mean of the pixels whose cell this is: a pixel is in the last cell that begins at it or before. */
+static inline double cells64(const stage64 *s, const double *in, int y, int x, int c)
+{
+    double sum = 0;
+    int n = 0;
+    for (int row = 0; row < s->in.h; row++) {
+        for (int column = 0; column < s->in.w; column++) {
+            int down = 0, across = 0;
+            while (down + 1 < s->out.h && (down + 1) * s->in.h / s->out.h <= row) down++;
+            while (across + 1 < s->out.w && (across + 1) * s->in.w / s->out.w <= column) across++;
+            if (down != y || across != x) continue;
+            sum += in[(row * s->in.w + column) * s->in.c + c];
+            n++;
+        }
+    }
+    return sum / n;
+}
+
+/* Of each pixel what is above the threshold, then what is below its negative. */
+static inline void twosided64(const stage64 *s, const double *in, double *z)
+{
+    int c = s->in.c;
+    for (int p = 0; p < s->in.h * s->in.w; p++) {
+        for (int j = 0; j < c; j++) {
+            double x = in[p * c + j];
+            z[p * 2 * c + j] = x > s->decimal ? x - s->decimal : 0;
+            z[p * 2 * c + c + j] = x < -s->decimal ? -x - s->decimal : 0;
+        }
+    }
+}
+
+static inline void concatenate64(const stage64 *s, const double *in, const double *came, double *z)
+{
+    int c = s->out.c, before = c - s->in.c;
+    for (int i = 0; i < count64(s->out); i++)
+        z[i] = i % c < before ? came[i / c * before + i % c] : in[i / c * s->in.c + i % c - before];
+}
+
 static inline void layer_forward64(const images64 *n, int stage, double *z)
 {
     const stage64 *s = n->stage + stage;
@@ -275,6 +350,14 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         each64(s, in, z, pool64);
     else if (!strcmp(s->name, "norm") || !strcmp(s->name, "scale"))
         scale64(s, in, z);
+    else if (!strcmp(s->name, "patch"))
+        patch64(s, in, z);
+    else if (!strcmp(s->name, "twosided"))
+        twosided64(s, in, z);
+    else if (!strcmp(s->name, "cells"))
+        each64(s, in, z, cells64);
+    else if (!strcmp(s->name, "}cat"))
+        concatenate64(s, in, n->tensor[s->skip], z);
     else
         for (int i = 0; i < count64(s->out); i++)
             z[i] = in[i] + (strcmp(s->name, "}+") ? 0 : n->tensor[s->skip][i]);
@@ -304,6 +387,7 @@ static inline double quant64(double z, int levels, double *h)
     return near;
 }
 
+/* Returns how far the nearest number is from a jump, or from where rounding would grow too much. */
 static inline double activation64(const stage64 *s, const double *z, double *h)
 {
     double near = INFINITY;
@@ -317,10 +401,12 @@ static inline double activation64(const stage64 *s, const double *z, double *h)
         return near;
     }
     bool quant = !strcmp(s->activation, "quant"),
-         jumps = !strcmp(s->activation, "step") || !strcmp(s->activation, "sign");
+         jumps = !strcmp(s->activation, "step") || !strcmp(s->activation, "sign"),
+         steep = !strcmp(s->activation, "sqrt");
     for (int i = 0; i < pixels * c; i++) {
         if (quant) near = fmin(near, quant64(z[i], (1 << s->number) - 1, h + i));
         if (jumps) near = fmin(near, fabs(z[i]));
+        if (steep) near = fmin(near, fabs(z[i]) / 16);
         if (!quant) h[i] = activate64(s->activation, z[i]);
     }
     return near;
@@ -338,7 +424,7 @@ static inline double through64(const images64 *n, int i, const double *z, double
 {
     const stage64 *s = n->stage + i;
     double near = activation64(s, z, h);
-    if (isinf(near) || !n->held) return near;
+    if (isinf(near) || !n->held || !strcmp(s->activation, "sqrt")) return near;
     for (int j = 0; j < count64(s->out); j++)
         h[j] = n->held_h[i][j] + rule64(s->activation, n->held_z[i][j]) * (z[j] - n->held_z[i][j]);
     return near;

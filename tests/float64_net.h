@@ -69,6 +69,7 @@ static inline double activate64(const char *name, double z)
     if (!strcmp(name, "tanh")) return tanh(z);
     if (!strcmp(name, "sigmoid")) return 1 / (1 + exp(-z));
     if (!strcmp(name, "gelu")) return z / 2 * erfc(-z / sqrt(2));
+    if (!strcmp(name, "sqrt")) return z > 0 ? sqrt(z) : 0;
     if (!strcmp(name, "step")) return z > 0;
     if (!strcmp(name, "sign")) return z < 0 ? -1 : 1;
     fail_msg("no such activation here: %s", name);

@@ -140,7 +140,7 @@ static inline void put_word(uint64_t *state, char *to, size_t room, int channels
     put_options(state, true, options, sizeof options);
     int k = pick(state, 1, 4), c = pick_channels(state);
     if (keeps) memcpy(options, ",same", 6), c = channels;
-    switch (pick(state, 0, keeps ? 3 : 9)) {
+    switch (pick(state, 0, keeps ? 3 : 12)) {
     case 0: snprintf(to, room, "conv%dx%dx%d%s", k, pick(state, 1, 4), c, options); break;
     case 1: snprintf(to, room, "dwconv%d%s", k, options); break;
     case 2: snprintf(to, room, "norm"); break;
@@ -149,26 +149,32 @@ static inline void put_word(uint64_t *state, char *to, size_t room, int channels
     case 5: snprintf(to, room, "meanpool%d,same,stride%d", k, pick(state, 1, 2)); break;
     case 6: snprintf(to, room, "conv%dx%d,same", k, c); break;
     case 7: snprintf(to, room, "conv%dx%d%s", k, c, options); break;
-    case 8: snprintf(to, room, "%s", pick(state, 0, 3) ? "conv1x7" : "global-mean"); break;
+    case 8:
+        snprintf(to, room, "patch%dx%d%s", k, c, pick(state, 0, 1) ? ",same" : ",pad1,stride2");
+        break;
+    case 9: snprintf(to, room, "twosided0.%d", pick(state, 0, 50)); break;
+    case 10: snprintf(to, room, "cells%d", k); break;
+    case 11: snprintf(to, room, "%s", pick(state, 0, 3) ? "conv1x7" : "global-mean"); break;
     default: snprintf(to, room, "%s", pick(state, 0, 2) ? "flatten dense33" : "dense48");
     }
 }
 
 static const char *const behind[] = {"", " tanh", " gelu", " relu", " sigmoid", " leaky-relu"};
 
-/* Words that keep the shape of the net so far, some of them blocks again. */
-static inline void put_block(uint64_t *state, char *to, size_t room, int channels, int depth)
+/* Words that keep the shape of the net so far, some of them blocks again, and what ends them. */
+static inline void put_block(uint64_t *state, char *to, size_t room, int channels, int depth,
+                             const char *end)
 {
     size_t n = (size_t)snprintf(to, room, "{");
     for (int i = pick(state, 1, 2); i > 0; i--) {
         char word[96];
         if (depth && pick(state, 0, 2) == 0)
-            put_block(state, word, sizeof word, channels, depth - 1);
+            put_block(state, word, sizeof word, channels, depth - 1, "}+");
         else
             put_word(state, word, sizeof word, channels, true);
         n += (size_t)snprintf(to + n, room - n, " %s%s", word, behind[pick(state, 0, 5)]);
     }
-    snprintf(to + n, room - n, " }+");
+    snprintf(to + n, room - n, " %s", end);
 }
 
 /* Up to five words and blocks that fit each other and the images. */
@@ -182,7 +188,7 @@ static inline void random_spec(zo_context *ctx, uint64_t *state, size64 in, char
         if (pick(state, 0, 2))
             put_word(state, word, sizeof word, channels, false);
         else
-            put_block(state, word, sizeof word, channels, 2);
+            put_block(state, word, sizeof word, channels, 2, pick(state, 0, 3) ? "}+" : "}cat");
         snprintf(spec + n, room - n, "%s%s%s", n ? " " : "", word, behind[pick(state, 0, 5)]);
         zo_net *net = try_images(ctx, spec, in, 1);
         if (net) n = strlen(spec), channels = net->stage[net->stages - 1].out.channels;

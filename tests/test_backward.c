@@ -71,6 +71,12 @@ static const struct {
     {"conv2x19 tanh global-mean dense3", {5, 4, 2}},
     {"conv2x5 norm tanh conv1x3 norm,nobias global-mean", {4, 4, 2}},
     {"norm dense7 norm tanh dense3", {2, 3, 3}},
+    {"twosided0.25 conv2x5 twosided0.5 tanh dense3", {4, 4, 3}},
+    {"dense9 twosided dense5 tanh twosided0.1 dense3", {1, 1, 5}},
+    {"conv1x5 tanh cells3 conv1x3 tanh cells2 dense3", {5, 4, 2}},
+    {"patch3x4 tanh patch2x3 tanh dense3", {5, 5, 2}},
+    {"conv1x5 tanh patch3x4,same,stride2 tanh patch2x33,pad1,nobias,eps0.1 gelu dense3", {5, 4, 3}},
+    {"dwconv2 patch3x2x17,eps.2 tanh patch1x5,stride2 global-mean dense3", {5, 6, 16}},
     {"scale tanh conv2x5 scale,nobias tanh scale dense3", {4, 4, 3}},
     {"conv1x5 tanh flatten scale tanh dense3", {3, 3, 2}}, /* copied together */
     {"dwconv2,same scale dense9 tanh dense3", {3, 3, 17}},
@@ -93,6 +99,11 @@ static const struct {
     {"conv2x4 tanh { conv3x4,same gelu norm conv1x4 }+ tanh dense3", {4, 4, 2}},
     {"conv1x5 { dwconv3,same tanh { conv1x5 tanh { scale }+ }+ conv1x5 }+ pool2 dense3", {4, 4, 2}},
     {"dense6 tanh { { { dense6 }+ tanh }+ tanh }+ { dense4 tanh dense6 }+ dense3", {1, 1, 5}},
+    {"conv1x4 tanh { patch3x4,same tanh }+ { patch3x4,pad1,eps1 }+ dense3", {4, 4, 2}},
+    {"dense5 { dense4 tanh }cat dense3", {1, 1, 4}},
+    {"{ conv3x2,same tanh }cat conv2x4 tanh dense3", {4, 4, 2}},
+    {"conv1x4 { { conv1x3 tanh }cat tanh conv3x17,same }cat tanh { scale }+ dense3", {4, 4, 2}},
+    {"conv2x4 tanh { cells3 }+ cells2 dense3", {4, 4, 2}},
     {"conv1x4 tanh { conv3x4,same tanh }+ { meanpool3,same,stride1 }+ dense3", {3, 3, 2}},
 };
 
@@ -116,6 +127,14 @@ static void activations_agree_with_central_differences(void **state)
         check_step(&s, "backprop:sgd", false);
         clear_images(&s);
     }
+}
+
+/* sqrt where its slope is no more than what stands for it near zero: the sigmoid keeps away from there. */
+static void square_roots_agree_with_central_differences(void **state)
+{
+    (void)state;
+    check_reference("conv2x5 sigmoid meanpool1 sqrt conv2x4 tanh dense3", (size64){4, 4, 2}, 1);
+    check_reference("dense9 sigmoid scale sqrt dense3", (size64){1, 1, 4}, 2);
 }
 
 /* ---- straight-through ---- */
@@ -229,6 +248,7 @@ int main(void)
         cmocka_unit_test(layers_agree_with_central_differences),
         cmocka_unit_test(blocks_agree_with_central_differences),
         cmocka_unit_test(activations_agree_with_central_differences),
+        cmocka_unit_test(square_roots_agree_with_central_differences),
         cmocka_unit_test(straight_through_follows_its_rule),
         cmocka_unit_test(what_has_no_derivative_is_refused),
         cmocka_unit_test(broken_twins_are_noticed),

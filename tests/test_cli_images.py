@@ -117,6 +117,17 @@ class Runs(Command):
                 got = self.train("--net", NET, "--epochs", "1", "--method", estimator["name"])
                 self.assertEqual(got["estimator"], estimator["name"])
 
+    def test_nets_of_features(self):
+        net = "patch3x12,pad1 twosided0.25 cells3 sqrt flatten scale { dense20 relu }cat dense3"
+        got = self.train("--net", net, "--epochs", "8", "--out", "run")
+        self.assertEqual(got["net"], net)
+        self.assertGreater(got["test_accuracy"], .7)
+        self.assertIn("twosided0.25", self.good("show", "run").stdout)
+        images = "lines/t10k-images-idx3-ubyte.gz"
+        self.assertTrue(self.good("predict", "run", images).stdout)
+        for name, says in (("patch", ",padN ,epsE"), ("twosided", "twosided0.25"), ("}cat", "channels")):
+            self.assertIn(says, self.good("list", "layers", name).stdout)
+
     def test_nets_that_jump(self):
         for net in ("conv3x8 wta4 pool2 dense3", "conv3x6 step dense3", "conv3x6 norm quant2 dwconv2 sign dense3"):
             with self.subTest(net=net):

@@ -134,6 +134,7 @@ static void survives_outliers(trial *t)
     t->regression = true;
     put_setting(t, 2, "lr", "0.0005");
     if (!t->images) snprintf(t->spec, sizeof t->spec, "dense9 relu dense20 leaky-relu dense3");
+    if (strstr(t->spec, "sqrt")) return; /* the root of the largest number is an ordinary one */
     if (!build(ctx, t, 1, &h)) return;
     trials++;
     zo_examples *part = h.task->part + ZO_TRAIN;

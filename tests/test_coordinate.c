@@ -35,6 +35,12 @@ static const struct {
     {"norm dense7 tanh norm,nobias dense3", {2, 3, 3}},
     {"scale tanh conv2x5 scale,nobias tanh dense3 tanh", {4, 4, 3}},
     {"dense39 tanh flatten dense8,nobias gelu dense3", {1, 1, 5}}, /* two panels, one broken */
+    {"patch2x4,pad1 tanh conv1x3 tanh dense3", {4, 4, 2}},
+    {"conv1x4 tanh patch3x5,same tanh patch2x3,stride2,eps.1 dense3", {5, 4, 2}},
+    {"conv2x4 tanh { patch3x4,same tanh }+ cells2 scale dense3", {5, 5, 2}},
+    {"conv2x3 sigmoid cells3 sqrt conv2x4 tanh dense3", {6, 5, 2}},
+    {"dense5 tanh { dense4 tanh }cat dense6 tanh dense3", {1, 1, 4}},
+    {"conv2x4 tanh { conv3x5,same tanh { conv1x3 }cat }cat dense3", {4, 4, 2}},
     {"dense5 { dense5 tanh }+ dense3", {1, 1, 4}},
     {"dense6 tanh { dense6 tanh }+ dense4 tanh dense3", {1, 1, 4}},
     {"{ scale tanh { conv1x3 tanh }+ }+ { norm }+ conv1x3 global-mean", {4, 3, 3}},

@@ -57,7 +57,7 @@ static void sets_agree_on_activations(void **state)
     (void)state;
     for (int s = 0; kernel_set(s); s++) {
         for (int a = 0; a < ZO_ACTIVATIONS; a++) {
-            bool smooth = a <= ZO_GELU; /* the others have the straight-through rule */
+            bool smooth = a <= ZO_SQRT; /* the others have the straight-through rule */
             assert_true(kernel_set(s)->activation[a].smooth == smooth);
             assert_non_null(kernel_set(s)->activation[a].slope);
             for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
@@ -148,6 +148,8 @@ static double gelu_slope(double z)
 {
     return 0.5 * erfc(-z / sqrt(2)) + z * exp(-z * z / 2) / sqrt(2 * acos(-1));
 }
+static double root(double z) { return z > 0 ? sqrt(z) : 0; }
+static double root_slope(double z) { return z > 0 ? 0.5 / sqrt(fmax(z, 1.0 / 1024)) : 0; }
 static double step(double z) { return z > 0; }
 static double sign(double z) { return z < 0 ? -1 : 1; }
 static double within_one(double z)
@@ -166,6 +168,7 @@ static const struct {
     {ZO_TANH, tanh, tanh_slope, 0, 4e-7, 5e-7, 100},
     {ZO_SIGMOID, sigmoid, sigmoid_slope, 1e-38, 4e-7, 2e-7, 87},
     {ZO_GELU, gelu, gelu_slope, 7e-7, 2e-7, 1e-6, 30},
+    {ZO_SQRT, root, root_slope, 0, 6e-8, 2e-6, 1e30},
     {ZO_STEP, step, within_one, 0, 0, 0, 1e30},
     {ZO_SIGN, sign, within_one, 0, 0, 0, 1e30},
 };
@@ -209,7 +212,8 @@ static void activations_are_their_formulas(void **state)
 static void activations_have_limits(void **state)
 {
     static const float far[] = {1e30f, INFINITY};
-    static const float at_plus[] = {0, 0, 1, 1, 0, 1, 1}, at_minus[] = {0, 0, -1, 0, 0, 0, -1};
+    static const float at_plus[] = {0, 0, 1, 1, 0, 0, 1, 1},
+                       at_minus[] = {0, 0, -1, 0, 0, 0, 0, -1};
     float *z = floats(16), *h = floats(16);
     (void)state;
     for (int a = 0; a <= ZO_SIGN; a++) {
@@ -218,7 +222,8 @@ static void activations_have_limits(void **state)
         z[4] = NAN;
         f(h, 16, z, 16, 1, 16, 0);
         bool grows = a == ZO_RELU || a == ZO_LEAKY_RELU || a == ZO_GELU;
-        for (int i = 0; i < 2; i++) assert_true(h[i] == (grows ? far[i] : at_plus[a]));
+        for (int i = 0; i < 2; i++)
+            assert_true(h[i] == (a == ZO_SQRT ? sqrtf(far[i]) : grows ? far[i] : at_plus[a]));
         if (a == ZO_LEAKY_RELU)
             assert_true(h[2] < -9.9e27f && h[3] == -INFINITY);
         else

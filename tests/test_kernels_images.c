@@ -187,6 +187,53 @@ static void other_orders_would_be_seen(void **state)
     free_scene(&o);
 }
 
+/* ---- patches of one contrast ---- */
+
+/* Terms first .. first + n - 1 of every patch: sums over all terms, in their order, each patch for itself. */
+static void check_contrast(size_t lines, size_t columns, size_t terms, size_t first, size_t n)
+{
+    size_t across = zo_round16(columns), line = across + below(20), reach = 50,
+           ldo = lines * across + below(3) * 8, start[64];
+    float *base = floats(lines * line + across + reach + 16), *image = base + below(16),
+          *wanted = floats(n * ldo), *got = floats(n * ldo), epsilon = draw(&seed, 0.001, 1);
+    draw_many(&seed, base, lines * line + across + reach + 16, -1, 1);
+    for (size_t t = 0; t < terms; t++) start[t] = below(reach);
+    zo_patches p = {image, lines, columns, line, start, terms};
+    for (size_t at = 0; at < lines * columns; at++) {
+        size_t y = at / columns, x = at % columns;
+        const float *from = image + y * line + x;
+        float sum = 0, square = 0;
+        for (size_t t = 0; t < terms; t++) sum += from[start[t]];
+        float mean = sum / (float)terms;
+        for (size_t t = 0; t < terms; t++)
+            square = fmaf(from[start[t]] - mean, from[start[t]] - mean, square);
+        float by = 1 / sqrtf(square / (float)terms + epsilon);
+        for (size_t t = 0; t < n; t++)
+            wanted[t * ldo + y * across + x] = (from[start[first + t]] - mean) * by;
+    }
+    for (int s = 0; kernel_set(s); s++) {
+        for (size_t i = 0; i < n * ldo; i++) got[i] = 7;
+        kernel_set(s)->contrast(got, ldo, &p, first, n, epsilon);
+        for (size_t i = 0; i < n * lines; i++) {
+            size_t at = i / lines * ldo + i % lines * across;
+            assert_same_floats(got + at, wanted + at, columns, kernel_set(s)->info.name);
+        }
+        for (size_t t = 0; t < n; t++) {
+            for (size_t i = lines * across; i < ldo; i++) assert_true(got[t * ldo + i] == 7);
+        }
+    }
+    free(base), free(wanted), free(got);
+}
+
+static void patches_get_one_contrast(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        size_t terms = 1 + below(60), first = below(terms), n = 1 + below(terms - first);
+        check_contrast(1 + below(6), 1 + below(40), terms, first, n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +241,7 @@ int main(void)
         cmocka_unit_test(windows_of_networks),
         cmocka_unit_test(windows_over_corners),
         cmocka_unit_test(other_orders_would_be_seen),
+        cmocka_unit_test(patches_get_one_contrast),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

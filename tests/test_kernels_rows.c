@@ -374,6 +374,42 @@ static void rows_are_scaled(void **state)
     }
 }
 
+static void check_two_sided(size_t m, size_t n, float threshold)
+{
+    size_t ldx = zo_round16(n) + 16 * below(2), ld = zo_round16(2 * n) + 16 * below(2);
+    float *x = drawn(m * ldx, -1, 1), *wanted = floats(m * ld), *got = floats(m * ld);
+    x[0] = threshold, x[(n - 1) / 2] = -threshold;
+    if (m > 1) x[ldx] = NAN;
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < n; j++) {
+            float z = x[i * ldx + j];
+            wanted[i * ld + j] = z - threshold < 0 ? 0 : z - threshold;
+            wanted[i * ld + n + j] = -z - threshold < 0 ? 0 : -z - threshold;
+        }
+    }
+    for (int s = 0; kernel_set(s); s++) {
+        fill(got, m * ld);
+        kernel_set(s)->two_sided(got, ld, x, ldx, m, n, threshold);
+        for (size_t i = 0; i < m; i++) {
+            for (size_t j = 0; j < 2 * n; j++) {
+                float a = got[i * ld + j], b = wanted[i * ld + j];
+                assert_true(a == b || (isnan(a) && isnan(b)));
+            }
+            for (size_t j = zo_round16(2 * n); j < ld; j++) assert_true(got[i * ld + j] == 7);
+        }
+    }
+    free(x), free(wanted), free(got);
+}
+
+static void rows_have_two_sides(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZES; i++) {
+        check_two_sided(1 + below(20), sizes[i], 0.25f);
+        check_two_sided(1 + below(20), sizes[i], 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +421,7 @@ int main(void)
         cmocka_unit_test(normalising_has_limits),
         cmocka_unit_test(noise_is_added),
         cmocka_unit_test(rows_are_scaled),
+        cmocka_unit_test(rows_have_two_sides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@ static const struct {
     {"conv2x5,nobias relu pool2 dwconv2,same tanh norm dense3", {5, 5, 2}},
     {"{ conv3x2,same tanh { scale tanh }+ norm,nobias }+ conv1x33 global-mean dense3", {3, 4, 2}},
     {"dense9 tanh { dense9 gelu dense9 }+ meanpool1 dense3", {1, 1, 5}},
+    {"conv2x3 tanh patch2x17,pad1 tanh pool2 twosided0.1 cells1 scale dense3", {4, 5, 2}},
+    {"conv2x3 tanh { conv1x4 tanh }cat conv2x5 tanh { dwconv2,same }cat dense3", {4, 4, 2}},
     {"dense40 tanh dense9 relu dense3", {1, 1, 20}},
     /* noise at the largest of each window */
     {"conv3x6,same relu pool2 conv2x17 tanh pool2,same dense3", {7, 6, 2}},

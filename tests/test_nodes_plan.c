@@ -121,6 +121,7 @@ static double cost64(const stage64 *s)
     double outputs = count64(s->out), taps = s->height * s->width;
     if (!strcmp(s->name, "dense")) return count64(s->in) * outputs;
     if (!strcmp(s->name, "conv")) return outputs * taps * s->in.c;
+    if (!strcmp(s->name, "patch")) return outputs / s->out.c * (s->out.c + 4) * taps * s->in.c;
     if (!strcmp(s->name, "dwconv")) return outputs * taps;
     return !strcmp(s->name, "norm") ? 4 * outputs : !strcmp(s->name, "scale") ? outputs : 0;
 }
@@ -168,7 +169,8 @@ static double partial_cost(const images_scene *s, int i, int j, double *const *c
         else
             sum += cost64(of) / (of->out.h * of->out.w) * pixels;
         whole |= dense;
-        first &= cost64(of) == 0 && strcmp(of->name, "}+") != 0; /* behind a block it is a pixel */
+        /* behind a block, or cells, it is a pixel */
+        first &= cost64(of) == 0 && *of->name != '}' && strcmp(of->name, "cells") != 0;
     }
     return sum;
 }
@@ -231,6 +233,11 @@ static void cost_equals_a_count(void **state)
     check_cost("conv3x4,same,stride2 tanh conv2x5,nobias tanh dense7 tanh dense3",
                (size64){6, 6, 2});
     check_cost("conv2x3 tanh meanpool2 dwconv2,same norm tanh scale dense3", (size64){5, 5, 2});
+    check_cost("patch2x3,pad1 tanh patch3x4,same,stride2 tanh conv2x3 tanh cells2 dense3",
+               (size64){6, 5, 2});
+    check_cost("conv2x3 tanh { conv3x4,same tanh }cat conv2x4 tanh dense3", (size64){5, 5, 2});
+    check_cost("conv2x3 tanh conv2x4 cells3 scale tanh cells2 conv2x3 tanh dense3",
+               (size64){8, 7, 2});
     check_cost("conv1x3 tanh flatten dense5 sigmoid dense4 tanh dense3", (size64){2, 3, 2});
     check_cost("conv3x2 tanh conv3x5,same conv2x17 tanh meanpool2 dense6 tanh dense3",
                (size64){9, 8, 2});

@@ -22,8 +22,11 @@ static int tear_down(void **state)
 
 static const char *const specs[] = {
     "dense33 relu dense70 gelu dense3",
+    "patch2x20,pad1 twosided0.25 cells2 sqrt flatten scale { dense24 relu }cat dense3",
     "conv3x5,same tanh norm { dwconv3,same relu scale conv1x5,nobias }+ pool2 dense24 wta4 dense3",
 };
+
+enum { SPECS = sizeof specs / sizeof *specs };
 
 static const char *const methods[][4] = {
     {"weights:adam", "sides=two", "noise=rademacher", "population=9"},
@@ -72,7 +75,7 @@ static float *walk(int threads, const char *kernels, int spec, int method, size_
 static void threads_and_kernels_agree(void **state)
 {
     (void)state;
-    for (int spec = 0; spec < 2; spec++) {
+    for (int spec = 0; spec < SPECS; spec++) {
         for (int method = 0; method < METHODS; method++) {
             size_t n, m;
             float *want = walk(1, "ref", spec, method, &n);
@@ -94,7 +97,7 @@ static void threads_and_kernels_agree(void **state)
 static void losses_and_weights_determine_steps(void **state)
 {
     (void)state;
-    for (int spec = 0; spec < 2; spec++) {
+    for (int spec = 0; spec < SPECS; spec++) {
         for (int method = 0; method < METHODS; method++) {
             zo_task *task[3];
             zo_net *net[3];
@@ -127,7 +130,7 @@ static void losses_and_weights_determine_steps(void **state)
 static void pads_stay_zero(void **state)
 {
     (void)state;
-    for (int spec = 0; spec < 2; spec++) {
+    for (int spec = 0; spec < SPECS; spec++) {
         for (int method = 0; method < METHODS; method++) {
             zo_task *task;
             zo_net *net;

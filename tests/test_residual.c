@@ -1,4 +1,4 @@
-/* Blocks { ... }+, and whole nets of random layers with blocks in blocks: forward passes against double precision; passes that begin at any
+/* Blocks { ... }+ and { ... }cat, and whole nets of random layers with blocks in blocks: forward passes against double precision; passes that begin at any
  * stage, from cached values of examples in any order, have the bits of the whole pass.
  */
 #include "images_support.h"
@@ -37,6 +37,10 @@ static const struct {
     {"dense9 tanh { dense4 tanh dense9 }+ { dense20 gelu dense9 }+ tanh dense3", {2, 3, 2}},
     {"dense6 { { { { { { dense6 tanh }+ tanh }+ tanh }+ tanh }+ tanh }+ tanh }+", {1, 1, 6}},
     {"flatten { dense12 }+ { norm }+ dense2", {2, 2, 3}},
+    {"dense5 { dense4 tanh }cat tanh dense2", {1, 1, 3}},
+    {"{ conv3x16,same relu }cat dense2", {4, 4, 16}}, /* begins at the inputs */
+    {"{ conv3x3,same { conv1x5 tanh }cat }cat conv1x2", {4, 3, 3}},
+    {"conv1x17 { { conv1x17 tanh }+ conv3x20,same }cat gelu { scale }cat cells2 dense3", {4, 5, 2}},
     {"{ conv3x2,same wta2 }+ { conv3x2,same quant3 }+ global-mean", {4, 4, 2}},
 };
 enum { BLOCKS = sizeof blocks / sizeof *blocks };
@@ -45,6 +49,20 @@ static void blocks_add_what_came_in(void **state)
 {
     (void)state;
     for (int i = 0; i < BLOCKS; i++) check_spec(ctx, blocks[i].spec, blocks[i].in, 3);
+}
+
+/* Of every pixel what came in, then what the block made of it. */
+static void concatenation_keeps_the_order(void **state)
+{
+    static const float x[6] = {1, 2, 3, 4, 5, 6}, want[12] = {1, 2, 3, 2, 4, 6, 4, 5, 6, 8, 10, 12};
+    zo_net *net = make_images_net(ctx, "{ scale,nobias }cat", (size64){1, 2, 3}, 1);
+    float y[12];
+    (void)state;
+    assert_int_equal(zo_net_set(net, 0, (const float[]){2, 2, 2}), ZO_OK);
+    assert_int_equal(net->outputs, 12);
+    assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+    assert_same_floats(y, want, 12, "{ scale }cat");
+    zo_net_destroy(net);
 }
 
 static void forget_block(images64 *n)
@@ -57,16 +75,21 @@ static void forget_block(images64 *n)
 static void add_from_inside(images64 *n)
 {
     for (int i = 0; i < n->stages; i++) {
-        if (!strcmp(n->stage[i].name, "}+")) n->stage[i].skip++;
+        if (*n->stage[i].name == '}') n->stage[i].skip++;
     }
 }
 
 static void broken_twins_are_noticed(void **state)
 {
     (void)state;
-    for (int i = 0; i < BLOCKS; i++) check_twin(ctx, blocks[i].spec, blocks[i].in, forget_block);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (strstr(blocks[i].spec, "}+"))
+            check_twin(ctx, blocks[i].spec, blocks[i].in, forget_block);
+    }
     check_twin(ctx, "{ conv1x3 tanh conv1x3 }+", (size64){4, 3, 3}, add_from_inside);
     check_twin(ctx, "dense5 { dense5 tanh dense5 }+", (size64){1, 1, 3}, add_from_inside);
+    check_twin(ctx, "dense5 { dense5 tanh dense7 }cat", (size64){1, 1, 3}, add_from_inside);
+    check_twin(ctx, "{ conv1x3 tanh conv1x4 }cat", (size64){4, 3, 3}, add_from_inside);
 }
 
 /* ---- random nets ---- */
@@ -83,7 +106,7 @@ static void random_nets_are_nested_loops(void **state)
         if (!*spec) continue;
         zo_net *net = make_images_net(ctx, spec, in, draw_bits(&seed));
         check_images(net, 1e-4);
-        with_blocks += strstr(spec, "}+") != NULL, words += zo_net_layers(net);
+        with_blocks += strchr(spec, '}') != NULL, words += zo_net_layers(net);
         zo_net_destroy(net);
     }
     print_message("%d words, %d nets with blocks\n", words, with_blocks);
@@ -184,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_add_what_came_in),
+        cmocka_unit_test(concatenation_keeps_the_order),
         cmocka_unit_test(broken_twins_are_noticed),
         cmocka_unit_test(random_nets_are_nested_loops),
         cmocka_unit_test(passes_may_begin_anywhere),

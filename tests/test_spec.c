@@ -83,6 +83,17 @@ static void bad_words_are_named_with_their_place(void **state)
         {"relu", "word 1 \"relu\" (column 1)", "follows a layer"},
         {"relu dense8", "word 1 \"relu\" (column 1)", "follows a layer"},
         {"dense8 relu tanh", "word 3 \"tanh\" (column 13)", "follows a layer"},
+        {"twosided1000.1", "word 1 \"twosided1000.1\"", "twosided0 to twosided1000"},
+        {"dense4 twosided0.1234567", "word 2", "a decimal, twosided0 to twosided1000"},
+        {"twosided1234567", "word 1", "like twosided0.25"},
+        {"twosided1.", "word 1", "like twosided0.25"},
+        {"twosided.", "word 1 \"twosided.\"", "like twosided0.25"},
+        {"twosided-1", "word 1 \"twosided-1\"", "not a layer"},
+        {"twosided1e3", "word 1", "like twosided0.25"},
+        {"twosided0.2.5", "word 1", "like twosided0.25"},
+        {"twosided0,5", "word 1", "like twosided0.25"},
+        {"twosided2x2", "word 1", "like twosided0.25"},
+        {"dense.5", "word 1", "dense1 to"},
         {"dense8,relu", "word 1 \"dense8,relu\"", "dense1 to"},
     };
     (void)state;
@@ -134,6 +145,12 @@ static void specs_have_one_form(void **state)
         {"  dense8\t relu\n\ndense3 ", "dense8 relu dense3"},
         {"dense0008 dense3", "dense8 dense3"},
         {"dense1", "dense1"},
+        {"twosided0.25 dense3", "twosided0.25 dense3"},
+        {"twosided.25 dense3", "twosided0.25 dense3"},
+        {"twosided000.250000 dense3", "twosided0.25 dense3"},
+        {"twosided00001 twosided1000.000000 dense3", "twosided1 twosided1000 dense3"},
+        {"twosided0.000001 twosided12.000340 dense3", "twosided0.000001 twosided12.00034 dense3"},
+        {"twosided0 twosided.0 twosided dense3", "twosided twosided twosided dense3"},
         {"dense4 leaky-relu dense4 gelu dense4 step", "dense4 leaky-relu dense4 gelu dense4 step"},
     };
     (void)state;

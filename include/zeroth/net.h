@@ -3,8 +3,9 @@
  * A network is described by a net spec, words separated by spaces:
  *     conv5x8 relu pool2 conv5x16 relu pool2 dense64 relu dense10
  * A word is a layer, numbers joined by x, and options behind commas: `conv3x16,same,stride2,nobias` has 16 filters of 3 x 3.
+ * Few words have a decimal instead, such as `twosided0.25`: at most six digits on either side of a point.
  * `denseN` multiplies by a weight matrix [inputs][N] and adds a bias [N]; an activation acts on the layer before it;
- * `{ ... }+` adds what goes into the block to what comes out of it. `zeroth list layers` names them all.
+ * `{ ... }+` adds what goes into the block to what comes out of it, `{ ... }cat` puts the channels of both side by side. `zeroth list layers` names them all.
  *
  * An example is an image, height x width x channels, channels last; a row of a table has one pixel. `dense` takes the numbers of an
  * image in that order.
@@ -111,8 +112,8 @@ ZO_API zo_status zo_net_layer(const zo_net *net, int index, zo_layer_info *out);
 typedef struct zo_segment {
     char name[32]; /**< "0.weight" */
     int rank;      /**< 1 or 2 */
-    int64_t shape[2]; /**< row-major. Weights: dense [inputs][units]; conv [height x width x channels of the window]
-                           [filters]; dwconv [height x width of the window][channels]; norm and scale [channels], their
+    int64_t shape[2]; /**< row-major. Weights: dense [inputs][units]; conv and patch [height x width x channels of
+                           the window][filters]; dwconv [height x width of the window][channels]; norm and scale [channels], their
                            gains. Biases: [units], [filters] or [channels] */
 } zo_segment;
 

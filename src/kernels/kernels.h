@@ -45,7 +45,8 @@ typedef void (*zo_slope_fn)(float *e, size_t lde, const float *z, size_t ldz, si
     X(LEAKY_RELU, leaky_relu)                                                                      \
     X(TANH, tanh)                                                                                  \
     X(SIGMOID, sigmoid)                                                                            \
-    X(GELU, gelu)
+    X(GELU, gelu)                                                                                  \
+    X(SQRT, sqrt)
 #define ZO_JUMPING_MAP(X)                                                                          \
     X(STEP, step)                                                                                  \
     X(SIGN, sign)
@@ -121,6 +122,15 @@ typedef struct zo_window {
     size_t top, left; /* how far the first window begins outside */
 } zo_window;
 
+/* Patches of an image whose planes lie one after the other: term t of the patch at column x of line y is image[y * line + x + start[t]].
+ * Sixteen columns are read at once: all of zo_round16(columns) must be there to read. */
+typedef struct zo_patches {
+    const float *image;
+    size_t lines, columns, line;
+    const size_t *start; /* [terms] */
+    size_t terms;
+} zo_patches;
+
 /* One moved unit: row r of a column update starts from example `example` and moves unit `unit` by `change`. */
 typedef struct zo_move {
     int32_t example, unit;
@@ -179,6 +189,9 @@ typedef struct zo_kernels {
     /* out = x * gain + shift for m rows of n columns; shift may be NULL. */
     void (*scale)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
                   const float *gain, const float *shift);
+    /* out[m][2n] = max(x - threshold, 0), then max(-x - threshold, 0), for m rows of n columns. */
+    void (*two_sided)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
+                      float threshold);
     /* out = (x - mean) / sqrt(variance + 1e-5) * gain + shift, mean and variance over all m rows of n columns (Ba et al. 2016); moments[2]
      * receives mean and 1 / sqrt(variance + 1e-5) if not NULL. gain, shift [n] padded; shift may be NULL. */
     void (*normalise)(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
@@ -189,6 +202,11 @@ typedef struct zo_kernels {
     /* One image: sum over the window of in * weight[height * width][zo_round16(channels)], one chain, then + bias (or NULL). */
     void (*depthwise)(float *out, const float *in, const float *weight, const float *bias,
                       const zo_window *w);
+
+    /* Terms [first, first + n) of every patch, (x - mean) / sqrt(variance + epsilon) over all terms of the patch, which are summed in their order:
+     * term first + t of patch (y, x) at out[t * ldo + y * zo_round16(columns) + x]. The columns past the last hold anything. */
+    void (*contrast)(float *out, size_t ldo, const zo_patches *p, size_t first, size_t n,
+                     float epsilon);
 
     zo_activation_kernel activation[ZO_ACTIVATIONS];
     zo_loss_kernel loss[ZO_LOSSES];

@@ -278,8 +278,9 @@ static double add_inputs(const state *s, desk *w, const coordinate *at, float by
     }
     zo_room room = zo_net_room(learner(s)->net, w->moves.scratch);
     size_t row = at->l % st->tile_rows;
-    zo_operand x = st->layer->inputs(st, &room, s->trace.tensor[at->stage] + b * st->ld_in,
-                                     st->ld_in, 1, at->l - row);
+    zo_operand x =
+        st->layer->inputs(learner(s)->k, st, &room, s->trace.tensor[at->stage] + b * st->ld_in,
+                          st->ld_in, 1, at->l - row);
     const float *a = x.a + row * x.row;
     for (size_t run = 0; run < x.runs; run++) {
         size_t start = x.start ? x.start[run] : 0;

@@ -248,7 +248,7 @@ static zo_rows rows_at(const zo_population *p, const zo_chunk *c, int i, size_t 
         rows.in = zo_chunk_tensor(p, c, i) + r * s->ld_in;
     }
     if (s->layer->residual && s->skip) {
-        rows.other = zo_chunk_tensor(p, c, s->skip) + r * s->ld_out;
+        rows.other = zo_chunk_tensor(p, c, s->skip) + r * s->ld_other;
     } else if (s->layer->residual) {
         rows.other = l->x;
         rows.example = c->example + r;

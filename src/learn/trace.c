@@ -110,7 +110,7 @@ void zo_trace_clean(zo_trace *t, size_t first, size_t m, float *loss, int worker
                         .ld = s->ld_in,
                         .z = t->z[worker * net->stages + i],
                         .h = t->h[i] + first * s->ld_out};
-        if (s->layer->residual) rows.other = t->tensor[s->skip] + first * s->ld_out;
+        if (s->layer->residual) rows.other = t->tensor[s->skip] + first * s->ld_other;
         zo_stage_forward(net, s, &room, zo_stage_weight(s, net->params),
                          zo_stage_bias(s, net->params), &rows);
     }
@@ -246,7 +246,7 @@ static void sum_over_batch(const zo_trace *t, int stage, const zo_room *room, fl
         m = (to < tile + in_tile ? to : tile + in_tile) - b;
         zo_operand a = zo_transposed(&one, 0, 1, m * pixels);
         if (l < s->rows)
-            a = s->layer->inputs(s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
+            a = s->layer->inputs(t->l->k, s, room, t->tensor[stage] + b * s->ld_in, s->ld_in, m, l);
         const float *e = t->packed[stage] + tile * s->ld_out + column * in_tile * pixels +
                          (b - tile) * pixels * zo_round16(n);
         t->l->k->product(g, ld, 0, &a, e, n, &(zo_epilogue){.accumulate = b > from});

@@ -14,6 +14,8 @@ ACTIVATION(tanh, "tanh", "hyperbolic tangent", "", .kernel = ZO_TANH);
 ACTIVATION(sigmoid, "sigmoid", "1 / (1 + exp(-z))", "", .kernel = ZO_SIGMOID);
 ACTIVATION(gelu, "gelu", "z times the normal distribution function of z",
            "Hendrycks & Gimpel 2016, arXiv 1606.08415", .kernel = ZO_GELU, .rectifier = true);
+ACTIVATION(sqrt, "sqrt", "square root of max(z, 0); for its slope z is at least 1/1024", "",
+           .kernel = ZO_SQRT);
 ACTIVATION(step, "step", "1 where z > 0, else 0; no useful derivative", "Rosenblatt 1958",
            .kernel = ZO_STEP, .jumps = true);
 ACTIVATION(sign, "sign", "-1 where z < 0, else 1; no useful derivative", "", .kernel = ZO_SIGN,

@@ -131,26 +131,6 @@ static void place(zo_stage *s)
 
 /* ---- passes ---- */
 
-/* The epilogue of the rows that follow after `done` examples. */
-static zo_epilogue epilogue_at(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
-                               const float *bias, size_t column, size_t done)
-{
-    zo_epilogue e = r->noise ? *r->noise : (zo_epilogue){0};
-    size_t row = done * zo_shape_pixels(&s->out);
-    if (e.signs) e.signs += row * e.ld_signs;
-    if (e.noise) e.noise += row * e.ld_noise;
-    if (e.lift) e.lift += row * e.rank;
-    if (e.factor) e.factor += done * e.rank * e.ld_factor;
-    if (e.factor_signs) e.factor_signs += done * e.rank * e.ld_factor / 16;
-    e.bias = bias;
-    e.pre = r->z && r->z != r->h ? r->z + done * s->ld_out + column : NULL;
-    if (s->activation && !zo_stage_grouped(s)) {
-        e.activate = zo_stage_activate(k, s);
-        e.number = s->number;
-    }
-    return e;
-}
-
 static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room, const float *weight,
                     const float *bias, size_t column, size_t n, const zo_rows *r)
 {
@@ -174,7 +154,7 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
             .step = 1,
             .start = s->start,
         };
-        zo_epilogue e = epilogue_at(k, s, r, bias, column, i);
+        zo_epilogue e = zo_window_epilogue(k, s, r, bias, column, i, 0);
         k->product(r->h + i * s->ld_out + column, s->out.pitch, s->ld_out, &a, weight, n, &e);
     }
 }
@@ -235,9 +215,10 @@ static void moved(const zo_kernels *k, const zo_stage *s, const float *weight, c
 }
 
 /* One example: rows are the terms of one run of a patch, terms the pixels of the outputs. */
-static zo_operand inputs(const zo_stage *s, const zo_room *room, const float *in, size_t ld,
-                         size_t m, size_t l)
+static zo_operand inputs(const zo_kernels *k, const zo_stage *s, const zo_room *room,
+                         const float *in, size_t ld, size_t m, size_t l)
 {
+    (void)k;
     (void)ld, (void)m;
     const zo_window *w = &s->window;
     if (copied(s)) surround(s, in, room->padded);

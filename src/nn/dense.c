@@ -81,9 +81,10 @@ static void changed(const zo_kernels *k, const zo_stage *s, const float *weight,
     if (grouped) f(h, s->ld_out, h, s->ld_out, m, s->columns, s->number);
 }
 
-static zo_operand inputs(const zo_stage *s, const zo_room *room, const float *in, size_t ld,
-                         size_t m, size_t l)
+static zo_operand inputs(const zo_kernels *k, const zo_stage *s, const zo_room *room,
+                         const float *in, size_t ld, size_t m, size_t l)
 {
+    (void)k;
     (void)room;
     size_t n = s->rows - l < s->tile_rows ? s->rows - l : s->tile_rows;
     return zo_transposed(in + l, ld, n, m);

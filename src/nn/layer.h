@@ -36,20 +36,36 @@ typedef struct zo_patch {
     int y, x, height, width;
 } zo_patch;
 
-/* What an input of a layer acts on: all outputs; those of its pixel; those whose window sees it. */
-typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW } zo_reach;
+/* What an input of a layer acts on: all outputs; those of its pixel; those whose window sees it; those of its cell. */
+typedef enum zo_reach { ZO_REACH_ALL, ZO_REACH_PIXEL, ZO_REACH_WINDOW, ZO_REACH_CELL } zo_reach;
+
+/* An image of height x width cut into lines x columns cells: line i begins at the whole part of i height / lines. Of a stage that was cut
+ * to a patch the first cell is (y, x). */
+typedef struct zo_grid {
+    int height, width, lines, columns, y, x;
+} zo_grid;
 
 /* What an output of a pooling layer is. */
 typedef enum zo_pools { ZO_POOLS_NOT, ZO_POOLS_LARGEST, ZO_POOLS_MEAN } zo_pools;
 
-/* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. */
-enum { ZO_WORD_NUMBERS = 3 };
-enum { ZO_OPTION_SAME = 1, ZO_OPTION_STRIDE = 2, ZO_OPTION_DILATION = 4, ZO_OPTION_NOBIAS = 8 };
+/* A word of a net spec: a class, numbers joined by x, options behind commas: conv3x5x16,same,stride2,nobias. Or a class and one decimal:
+ * twosided0.25. Decimals are kept in millionths, so that what is written is what was read. */
+enum { ZO_WORD_NUMBERS = 3, ZO_MILLION = 1000000 };
+enum {
+    ZO_OPTION_SAME = 1,
+    ZO_OPTION_STRIDE = 2,
+    ZO_OPTION_DILATION = 4,
+    ZO_OPTION_NOBIAS = 8,
+    ZO_OPTION_PAD = 16,
+    ZO_OPTION_EPS = 32
+};
 
 typedef struct zo_word {
     int64_t number[ZO_WORD_NUMBERS];
     int numbers;
-    int64_t stride, dilation; /* 0: not given */
+    int64_t decimal;               /* in millionths; 0 too where it is not given */
+    int64_t stride, pad, dilation; /* 0: not given */
+    int64_t eps;                   /* in millionths; 0: not given */
     bool same, nobias;
 } zo_word;
 
@@ -69,7 +85,7 @@ typedef struct zo_rows {
     size_t m;
     const float *in; /* [m][ld] */
     size_t ld;
-    const float *other; /* a residual layer's second input: [m][ld_out] unless `example`, then row r is other[example[r]] */
+    const float *other; /* what came into the block that the layer ends: [m][ld_other] unless `example`, then row r is other[example[r]] */
     const int32_t *example;
     float *z;                 /* [m][ld_out], NULL: not kept; may be h */
     float *h;                 /* [m][ld_out] */
@@ -84,6 +100,7 @@ typedef struct zo_layer_class {
     /* The word: how many numbers (the last one at most `most`), which options; `example` shows it in errors. */
     int least_numbers, most_numbers;
     int64_t most;
+    bool decimal; /* no such numbers, but one from 0 to `most` that may have a point; 0 where it is left out */
     unsigned options;
     const char *example;
     const char *gives,
@@ -98,7 +115,7 @@ typedef struct zo_layer_class {
 
     /* A stage. */
     bool product; /* its weights are a packed matrix [rows][columns] that a product multiplies by; applies the activation itself unless grouped */
-    bool residual;      /* adds what came into the block that it ends */
+    bool residual;      /* ends a block, and takes what came into it beside what comes out of it */
     bool flat;          /* takes numbers without gaps */
     bool padded;        /* takes pixels with pads */
     float first_weight; /* what weights begin with where they are not drawn: a gain's 1 */
@@ -119,6 +136,7 @@ typedef struct zo_layer_class {
     bool copies;    /* gives the numbers of its inputs in their order, and does nothing else */
     /* Fills again what follows from the window and the shapes of *s, which were cut to a patch; s->start is not filled. NULL: nothing does. */
     void (*refit)(struct zo_stage *s);
+    bool cut_room; /* a stage that is cut needs room too, at most what the whole one needs */
     /* h of m rows after single moves of this stage's inputs, at the pixels `out` of the outputs only, from the cached z of the examples: exact,
      * at the cost of one column. A unit counts all inputs without pads. All moves are in pixel `at` of the inputs; where every input acts on
      * all outputs (ZO_REACH_ALL) they may be anywhere, and neither patch is read. NULL: there is no such. */
@@ -136,8 +154,8 @@ typedef struct zo_layer_class {
                       size_t ld, const float *e, float *g);
     /* .product: the left side of the direction of weight rows [l, l + s->tile_rows) or what is left of them, l a multiple: terms are the m
      * examples, or, if s->tile_examples is 1, the pixels of one. Valid until the room is used again. */
-    zo_operand (*inputs)(const struct zo_stage *s, const zo_room *room, const float *in, size_t ld,
-                         size_t m, size_t l);
+    zo_operand (*inputs)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
+                         const float *in, size_t ld, size_t m, size_t l);
 
     /* Reference only, uses gradients: in_e = (or +=, if `add`) the errors of the inputs, from those of z. repacked: what repack() made
      * of the weights ([s->repacked] floats; NULL: nothing to make). */
@@ -146,6 +164,9 @@ typedef struct zo_layer_class {
     void (*backward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
                      const float *weight, const float *repacked, size_t m, const float *in,
                      size_t ld, const float *e, float *in_e, bool add);
+    /* Of a residual layer the errors of what came into its block: other_e[m][ld_other] += those from e. */
+    void (*past)(const zo_kernels *k, const struct zo_stage *s, size_t m, const float *e,
+                 float *other_e);
 } zo_layer_class;
 
 typedef struct zo_stage {
@@ -156,6 +177,8 @@ typedef struct zo_stage {
     int inputs, outputs;  /* numbers of an example, pads not counted */
     size_t ld_in, ld_out; /* floats of an example */
     zo_window window;     /* layers with one */
+    zo_grid grid;         /* layers with cells */
+    float decimal;        /* the word's, where it has one, or its eps */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */
     size_t rows, columns;
@@ -170,8 +193,10 @@ typedef struct zo_stage {
     double move_cost; /* of one row when one input moved; layers with `moved` */
 
     /* Tensor i is what comes into stage i. */
-    int skip;        /* residual: the tensor that is added */
-    bool shared;     /* the tensor that comes in is also added elsewhere */
+    int skip;        /* residual: the tensor that came into the block */
+    zo_shape other;  /* its shape */
+    size_t ld_other; /* its floats of an example */
+    bool shared;     /* the tensor that comes in is also taken at the end of a block */
     int slot;        /* of the outputs, among net->slots */
     size_t padded;   /* floats of zo_room.padded */
     size_t spread;   /* reference: floats of it that the backward pass takes */

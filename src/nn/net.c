@@ -117,6 +117,7 @@ static const char *const site_texts[] = {"", "weights", "outputs", "weights outp
 /* ",same" and so on for each set of options. */
 static const char *option_text(unsigned options)
 {
+    if (options & ZO_OPTION_EPS) return ",same ,strideN ,padN ,epsE ,nobias";
     if (options & ZO_OPTION_DILATION) return ",same ,strideN ,dilationN ,nobias";
     if (options & ZO_OPTION_STRIDE) return ",same ,strideN";
     return options & ZO_OPTION_NOBIAS ? ",nobias" : "";

@@ -149,8 +149,8 @@ const zo_layer_class zo_layer_norm = {
 };
 
 const zo_layer_class zo_layer_scale = {
-    .info = {"scale", "gain and shift per channel", "Touvron et al. 2021, arXiv 2103.17239",
-             ZO_USES_NOTHING, zo_no_params},
+    .info = {"scale", "gain and shift per channel (behind flatten: per number)",
+             "Touvron et al. 2021, arXiv 2103.17239", ZO_USES_NOTHING, zo_no_params},
     .sites = ZO_SITE_WEIGHTS | ZO_SITE_OUTPUTS,
     .options = ZO_OPTION_NOBIAS,
     .first_weight = 1,

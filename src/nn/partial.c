@@ -40,6 +40,7 @@ static int closed(const zo_net *net, int point, int last)
 
 static zo_patch reach(const zo_stage *s, zo_patch in)
 {
+    if (s->layer->reach == ZO_REACH_CELL) return zo_grid_reach(&s->grid, in);
     return s->layer->reach == ZO_REACH_WINDOW ? zo_window_reach(&s->window, in) : in;
 }
 
@@ -69,9 +70,15 @@ static zo_stage cut(const zo_stage *s, zo_patch out, zo_patch *in, size_t *start
         w->in_height = (size_t)in->height, w->in_width = (size_t)in->width;
         w->out_height = (size_t)out.height, w->out_width = (size_t)out.width;
     }
+    if (s->layer->reach == ZO_REACH_CELL) {
+        *in = zo_grid_extent(&s->grid, out);
+        c.grid.y = out.y, c.grid.x = out.x;
+    }
     c.in.height = in->height, c.in.width = in->width;
+    c.other.height = out.height, c.other.width = out.width;
     c.ld_in = zo_shape_floats(&c.in);
     c.ld_out = zo_shape_floats(&c.out);
+    c.ld_other = zo_shape_floats(&c.other);
     c.start = start;
     if (s->layer->refit) s->layer->refit(&c);
     if (s->layer->place) s->layer->place(&c);
@@ -81,9 +88,9 @@ static zo_stage cut(const zo_stage *s, zo_patch out, zo_patch *in, size_t *start
 /* ---- room ---- */
 
 /* Floats of a row: of its patches of tensors that blocks add, of the largest patch, of what a stage takes in at most, of what a block adds. And, of
- * all rows together: entries of a convolution's table, floats of weights. In the room they lie in the opposite order. */
+ * all rows together: entries of a convolution's table, floats of weights, room of stages. In the room they lie in the opposite order. */
 typedef struct layout {
-    size_t kept, patch, gather, other, start, weights;
+    size_t kept, patch, gather, other, start, weights, padded;
 } layout;
 
 static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
@@ -96,6 +103,8 @@ static size_t floats_of(zo_patch p, size_t pitch)
 /* Floats of what a stage takes in for the pixels `out` of its outputs. */
 static size_t gathered(const zo_stage *s, zo_patch out)
 {
+    if (s->layer->reach == ZO_REACH_CELL)
+        return floats_of(zo_grid_extent(&s->grid, out), s->in.pitch);
     if (s->layer->reach != ZO_REACH_WINDOW) return floats_of(out, s->in.pitch);
     zo_patch in = zo_window_extent(&s->window, out);
     return s->layer->product ? floats_of(in, (size_t)s->in.channels)
@@ -126,7 +135,8 @@ static double measure(const zo_way *way, const zo_net *net, int y, int x, layout
         count_patch(way, net, i + 1, floats, l);
         bool column = i == way->first && way->column;
         if (!column) l->gather = larger(l->gather, gathered(s, at));
-        if (s->layer->residual) l->other = larger(l->other, floats);
+        if (s->layer->cut_room) l->padded = larger(l->padded, zo_round16(s->padded));
+        if (s->layer->residual) l->other = larger(l->other, floats_of(at, s->other.pitch));
         if (s->layer->refit) /* at most: runs, lines, taps */
             l->start = larger(l->start, s->rows + (size_t)at.height + s->rows);
         cost += column ? pixels_of(at) * (double)s->columns
@@ -158,7 +168,8 @@ static layout plan_room(zo_way *way, const zo_net *net)
             if (cost >= 0) way->cost += shape->channels * moves * (cost + tail);
             most = (layout){larger(most.kept, l.kept),     larger(most.patch, l.patch),
                             larger(most.gather, l.gather), larger(most.other, l.other),
-                            larger(most.start, l.start),   larger(most.weights, l.weights)};
+                            larger(most.start, l.start),   larger(most.weights, l.weights),
+                            larger(most.padded, l.padded)};
         }
     }
     return most;
@@ -207,7 +218,7 @@ void zo_way_plan(zo_way *way, const zo_net *net, int site, size_t most, size_t f
     way->rows = larger(row ? ROOM_FLOATS / row : most, 1);
     if (way->rows > floats / widest) way->rows = floats / widest;
     if (way->rows > most) way->rows = most;
-    way->room = start_floats(l.start) + zo_round16(l.weights) + way->rows * row + 16;
+    way->room = start_floats(l.start) + zo_round16(l.weights) + l.padded + way->rows * row + 16;
 }
 
 zo_patch zo_way_window(const zo_way *way, const zo_net *net, int y, int x)
@@ -329,7 +340,7 @@ static patch_rows recall(const blocks *b, int tensor)
 /* The parts of the room. */
 typedef struct parts {
     size_t *start;
-    float *weights, *gather, *other, *patch[2], *kept;
+    float *weights, *padded, *gather, *other, *patch[2], *kept;
 } parts;
 
 static void lay_over(const zo_partial *r, const zo_way *way, const patch_rows *p, float *h)
@@ -389,10 +400,11 @@ static void step(const zo_partial *r, const zo_way *way, int i, const patch_rows
         rows.in = room->gather, rows.ld = c.ld_in;
     }
     if (s->layer->residual) {
-        gather(r, s->skip, skip, out, s->out.pitch, room->other, c.ld_out);
+        gather(r, s->skip, skip, out, s->other.pitch, room->other, c.ld_other);
         rows.other = room->other;
     }
-    zo_stage_forward(net, &c, &(zo_room){NULL}, weight, zo_stage_bias(s, net->params), &rows);
+    zo_stage_forward(net, &c, &(zo_room){room->padded}, weight, zo_stage_bias(s, net->params),
+                     &rows);
 }
 
 /* Where the patches of a tensor of `floats` a row go: where they stay until a block adds them, or in turn. */
@@ -420,7 +432,8 @@ double zo_partial_run(const zo_partial *r, const zo_way *way, float *h)
         return cost;
     }
     parts room = {.start = (size_t *)(void *)r->room, .weights = r->room + start_floats(l.start)};
-    room.gather = room.weights + zo_round16(l.weights);
+    room.padded = room.weights + zo_round16(l.weights);
+    room.gather = room.padded + l.padded;
     room.other = room.gather + r->m * l.gather;
     room.patch[0] = room.other + r->m * l.other;
     room.patch[1] = room.patch[0] + r->m * l.patch;

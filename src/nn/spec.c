@@ -1,4 +1,5 @@
 /* Net specs: "conv5x8 relu pool2 dense10" becomes stages over one arena. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +12,8 @@
 #define WEIGHTS_MAX 1e12
 
 typedef struct word {
-    char text[WORD_MAX];
-    int column; /* from 1 */
+    char text[WORD_MAX + 8]; /* the canonical one may have zeros before a point that were left out */
+    int column;              /* from 1 */
     zo_word read;
     const zo_layer_class *class;
 } word;
@@ -51,25 +52,61 @@ static bool read_numbers(const char **p, zo_word *w)
     return true;
 }
 
-/* One of ",same", ",strideN", ",dilationN", ",nobias"; false if it is none that the layer takes, or is there already. */
+/* "0.25", ".25", "2": no sign, at most six digits before the point and behind it. In millionths. */
+static bool read_decimal(const char **p, int64_t *out)
+{
+    static const char digits[] = "0123456789";
+    size_t whole = strspn(*p, digits), point = (*p)[whole] == '.',
+           part = point ? strspn(*p + whole + 1, digits) : 0;
+    if (whole > 6 || part > 6 || (point ? !part : !whole)) return false;
+    char text[16];
+    snprintf(text, sizeof text, "0%.*s%.*s%.*s", (int)whole, *p, (int)part, *p + whole + point,
+             (int)(6 - part), "000000");
+    *p += whole + point + part;
+    return zo_read_int(text, out);
+}
+
+static void put_decimal(char **to, const char *end, int64_t x)
+{
+    char part[24];
+    snprintf(part, sizeof part, ".%06lld", (long long)(x % ZO_MILLION));
+    size_t n = strlen(part);
+    while (part[n - 1] == '0') n--;
+    if (n == 1) n = 0; /* the point */
+    *to += snprintf(*to, (size_t)(end - *to), "%lld%.*s", (long long)(x / ZO_MILLION), (int)n, part);
+}
+
+/* The options of words, in the order in which they are written. */
+typedef enum option_form { OPTION_FLAG, OPTION_NUMBER, OPTION_DECIMAL } option_form;
+static const struct {
+    const char *name;
+    unsigned bit;
+    option_form form;
+    size_t field; /* of zo_word: bool, or int64_t */
+} option[] = {
+    {"same", ZO_OPTION_SAME, OPTION_FLAG, offsetof(zo_word, same)},
+    {"stride", ZO_OPTION_STRIDE, OPTION_NUMBER, offsetof(zo_word, stride)},
+    {"pad", ZO_OPTION_PAD, OPTION_NUMBER, offsetof(zo_word, pad)},
+    {"dilation", ZO_OPTION_DILATION, OPTION_NUMBER, offsetof(zo_word, dilation)},
+    {"eps", ZO_OPTION_EPS, OPTION_DECIMAL, offsetof(zo_word, eps)},
+    {"nobias", ZO_OPTION_NOBIAS, OPTION_FLAG, offsetof(zo_word, nobias)},
+};
+enum { OPTIONS = sizeof option / sizeof *option };
+
+/* One option; false if it is none that the layer takes, or is there already. */
 static bool read_option(const char **p, unsigned takes, zo_word *w)
 {
-    static const struct {
-        const char *name;
-        unsigned bit;
-    } options[] = {{"same", ZO_OPTION_SAME},
-                   {"stride", ZO_OPTION_STRIDE},
-                   {"dilation", ZO_OPTION_DILATION},
-                   {"nobias", ZO_OPTION_NOBIAS}};
-    size_t n = strcspn(++*p, ",0123456789");
-    for (int i = 0; i < 4; i++) {
-        if (!(options[i].bit & takes) || strlen(options[i].name) != n ||
-            strncmp(*p, options[i].name, n))
+    size_t n = strcspn(++*p, ",.0123456789");
+    for (int i = 0; i < OPTIONS; i++) {
+        if (!(option[i].bit & takes) || strlen(option[i].name) != n ||
+            strncmp(*p, option[i].name, n))
             continue;
         *p += n;
-        bool *flag = options[i].bit == ZO_OPTION_SAME ? &w->same : &w->nobias;
-        int64_t *to = options[i].bit == ZO_OPTION_STRIDE ? &w->stride : &w->dilation;
-        if (options[i].bit & (ZO_OPTION_SAME | ZO_OPTION_NOBIAS)) return !*flag && (*flag = true);
+        void *field = (char *)w + option[i].field;
+        bool *flag = field;
+        int64_t *to = field;
+        if (option[i].form == OPTION_FLAG) return !*flag && (*flag = true);
+        if (option[i].form == OPTION_DECIMAL) return !*to && read_decimal(p, to) && *to > 0;
         return !*to && read_number(p, to) && *to <= 1 << 20;
     }
     return false;
@@ -78,25 +115,32 @@ static bool read_option(const char **p, unsigned takes, zo_word *w)
 static zo_status bad_form(const zo_context *ctx, const word *w, int index)
 {
     const zo_layer_class *c = w->class;
+    const char *name = c->info.name;
     char what[256], options[96] = "";
-    snprintf(options, sizeof options, "%s%s%s%s", c->options & ZO_OPTION_SAME ? " ,same" : "",
-             c->options & ZO_OPTION_STRIDE ? " ,strideN" : "",
-             c->options & ZO_OPTION_DILATION ? " ,dilationN" : "",
-             c->options & ZO_OPTION_NOBIAS ? " ,nobias" : "");
-    if (c->most_numbers && c->least_numbers == c->most_numbers && c->most_numbers == 1)
+    for (int i = 0; i < OPTIONS; i++) {
+        size_t n = strlen(options);
+        if (c->options & option[i].bit)
+            snprintf(options + n, sizeof options - n, " ,%s%s", option[i].name,
+                     option[i].form == OPTION_FLAG     ? ""
+                     : option[i].form == OPTION_NUMBER ? "N"
+                                                       : "E");
+    }
+    const char *also = *options ? "; options:" : "";
+    if (c->decimal)
+        snprintf(what, sizeof what,
+                 "its number is a decimal, %s0 to %s%lld: it is written like %s%s%s", name, name,
+                 (long long)c->most, c->example, also, options);
+    else if (c->most_numbers == 1 && c->least_numbers == 1)
         snprintf(what, sizeof what, "its number is written behind the name, %s1 to %s%lld%s%s",
-                 c->info.name, c->info.name, (long long)c->most, *options ? "; options:" : "",
-                 options);
+                 name, name, (long long)c->most, also, options);
     else if (c->most_numbers)
-        snprintf(what, sizeof what, "it is written like %s%s%s", c->example,
-                 *options ? "; options:" : "", options);
+        snprintf(what, sizeof what, "it is written like %s%s%s", c->example, also, options);
     else
-        snprintf(what, sizeof what, "%s takes no number%s%s", c->info.name,
-                 *options ? "; options:" : "", options);
+        snprintf(what, sizeof what, "%s takes no number%s%s", name, also, options);
     return bad_word(ctx, w, index, what);
 }
 
-/* The canonical text: no leading zeros, options in one order. */
+/* The canonical text: no zeros that say nothing, options in one order. */
 static void write_word(word *w)
 {
     char *to = w->text, *end = to + sizeof w->text;
@@ -104,16 +148,21 @@ static void write_word(word *w)
     to += snprintf(to, (size_t)(end - to), "%s", w->class->info.name);
     for (int i = 0; i < r->numbers; i++)
         to += snprintf(to, (size_t)(end - to), "%s%lld", i ? "x" : "", (long long)r->number[i]);
-    if (r->same) to += snprintf(to, (size_t)(end - to), ",same");
-    if (r->stride) to += snprintf(to, (size_t)(end - to), ",stride%lld", (long long)r->stride);
-    if (r->dilation)
-        to += snprintf(to, (size_t)(end - to), ",dilation%lld", (long long)r->dilation);
-    if (r->nobias) snprintf(to, (size_t)(end - to), ",nobias");
+    if (r->decimal) put_decimal(&to, end, r->decimal);
+    for (int i = 0; i < OPTIONS; i++) {
+        const void *field = (const char *)r + option[i].field;
+        option_form form = option[i].form;
+        if (form == OPTION_FLAG ? !*(const bool *)field : !*(const int64_t *)field) continue;
+        to += snprintf(to, (size_t)(end - to), ",%s", option[i].name);
+        if (form == OPTION_NUMBER)
+            to += snprintf(to, (size_t)(end - to), "%lld", (long long)*(const int64_t *)field);
+        if (form == OPTION_DECIMAL) put_decimal(&to, end, *(const int64_t *)field);
+    }
 }
 
 static zo_status read_word(const zo_context *ctx, word *w, int index)
 {
-    size_t length = strcspn(w->text, "0123456789,");
+    size_t length = strcspn(w->text, "0123456789.,");
     char name[WORD_MAX], what[256];
     snprintf(name, sizeof name, "%.*s", (int)length, w->text);
     w->class = zo_find(zo_layer_classes, name);
@@ -127,15 +176,17 @@ static zo_status read_word(const zo_context *ctx, word *w, int index)
     }
     const zo_layer_class *c = w->class;
     const char *p = w->text + length;
-    bool good = read_numbers(&p, &w->read);
+    bool bare = !*p || *p == ',', good = !c->decimal ? read_numbers(&p, &w->read)
+                                                     : bare || read_decimal(&p, &w->read.decimal);
     while (good && *p == ',') good = read_option(&p, c->options, &w->read);
     int n = w->read.numbers;
     good = good && !*p && n >= c->least_numbers && n <= c->most_numbers &&
-           (!n || w->read.number[n - 1] <= c->most);
+           (!n || w->read.number[n - 1] <= c->most) &&
+           (!c->decimal || w->read.decimal <= c->most * ZO_MILLION);
     for (int i = 0; i < n; i++) good = good && w->read.number[i] <= 1 << 20;
     if (!good) return bad_form(ctx, w, index);
     write_word(w);
-    return ZO_OK;
+    return strlen(w->text) < WORD_MAX ? ZO_OK : bad_word(ctx, w, index, "too long for a layer");
 }
 
 /* Splits at white space. *out is [*n]. */
@@ -212,12 +263,6 @@ static void place_stage(zo_net *net, zo_stage *s)
     if (s->spread > net->spread) net->spread = s->spread;
 }
 
-static bool same_shape(const zo_shape *a, const zo_shape *b)
-{
-    return a->height == b->height && a->width == b->width && a->channels == b->channels &&
-           a->pitch == b->pitch;
-}
-
 static zo_status add_stage(building *b, const zo_layer_class *class, const zo_word *read, int at)
 {
     zo_net *net = b->net;
@@ -228,14 +273,11 @@ static zo_status add_stage(building *b, const zo_layer_class *class, const zo_wo
     net->stages++; /* from here on its start is freed with the net */
     s->inputs = (int)zo_shape_pixels(in) * in->channels;
     s->ld_in = zo_shape_floats(in);
-    if (class->residual) s->skip = b->open[b->opened];
-    if (class->residual && !same_shape(&net->stage[s->skip].in, in)) {
-        const zo_shape *into = &net->stage[s->skip].in;
-        snprintf(
-            s->why,
-            sizeof s->why, "the block makes %d x %d x %d of %d x %d x %d; a block that is added must keep the shape",
-            in->height, in->width, in->channels, into->height, into->width, into->channels);
-        return bad_word(net->ctx, w, at, s->why);
+    s->decimal = (float)((double)read->decimal / ZO_MILLION);
+    if (class->residual) {
+        s->skip = b->open[b->opened];
+        s->other = net->stage[s->skip].in;
+        s->ld_other = zo_shape_floats(&s->other);
     }
     const char *why = class->shape(s, read);
     if (why) return bad_word(net->ctx, w, at, why);
@@ -340,7 +382,7 @@ static zo_status build_stages(zo_net *net, const word *words, int64_t most)
     const word *last = words + net->words - 1;
     if (b.opened)
         return bad_word(net->ctx, words + begun[b.opened - 1], begun[b.opened - 1],
-                        "begins a block that nothing ends: end it with }+");
+                        "begins a block that nothing ends: end it with }+ or }cat");
     if (!net->stages) return bad_word(net->ctx, last, net->words - 1, "no layer");
     status = arrange(&b, true, false, net->words - 1);
     net->outputs = net->stage[net->stages - 1].outputs;

@@ -15,10 +15,12 @@ size_t zo_window_columns(const zo_window *w)
 }
 
 /* Windows along one side, and how many pixels of the first lie outside. */
-static size_t count(size_t size, size_t window, size_t stride, bool same, size_t *outside)
+static size_t count(size_t size, size_t window, size_t stride, bool same, size_t pad,
+                    size_t *outside)
 {
+    *outside = pad;
+    if (!same) return (size + 2 * pad - window) / stride + 1;
     *outside = 0;
-    if (!same) return (size - window) / stride + 1;
     size_t n = (size + stride - 1) / stride, seen = (n - 1) * stride + window;
     if (seen > size) *outside = (seen - size) / 2;
     return n;
@@ -27,7 +29,7 @@ static size_t count(size_t size, size_t window, size_t stride, bool same, size_t
 const char *zo_window_fill(zo_stage *s, const zo_word *w, size_t height, size_t width)
 {
     size_t dilation = w->dilation ? (size_t)w->dilation : 1,
-           stride = w->stride ? (size_t)w->stride : 1;
+           stride = w->stride ? (size_t)w->stride : 1, pad = (size_t)w->pad;
     zo_window *v = &s->window;
     *v = (zo_window){.in_height = (size_t)s->in.height,
                      .in_width = (size_t)s->in.width,
@@ -38,16 +40,18 @@ const char *zo_window_fill(zo_stage *s, const zo_word *w, size_t height, size_t 
                      .stride = stride,
                      .dilation = dilation};
     size_t down = reach(height, dilation), across = reach(width, dilation);
+    if (pad && w->same) return ",same and ,padN exclude each other";
+    if (pad && (pad >= down || pad >= across)) return "a window must be larger than its ,padN";
     if (w->same ? down > 2 * v->in_height + 1 || across > 2 * v->in_width + 1
-                : down > v->in_height || across > v->in_width) {
+                : down > v->in_height + 2 * pad || across > v->in_width + 2 * pad) {
         snprintf(s->why, sizeof s->why,
                  "a window of %zu x %zu does not fit an image of %d x %d (%d channels)%s", down,
                  across, s->in.height, s->in.width, s->in.channels,
                  s->in.height * s->in.width == 1 ? "; is the input an image?" : "");
         return s->why;
     }
-    v->out_height = count(v->in_height, down, stride, w->same, &v->top);
-    v->out_width = count(v->in_width, across, stride, w->same, &v->left);
+    v->out_height = count(v->in_height, down, stride, w->same, pad, &v->top);
+    v->out_width = count(v->in_width, across, stride, w->same, pad, &v->left);
     return NULL;
 }
 
@@ -84,4 +88,42 @@ zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape)
     if (down > shape->height) down = shape->height;
     if (across > shape->width) across = shape->width;
     return (zo_patch){y, x, down > y ? down - y : 0, across > x ? across - x : 0};
+}
+
+/* The last cell that begins at pixel `at` or before. */
+static int cell_of(int at, int size, int cells) { return ((at + 1) * cells - 1) / size; }
+
+static int edge(int cell, int size, int cells) { return (int)((int64_t)cell * size / cells); }
+
+zo_patch zo_grid_reach(const zo_grid *g, zo_patch in)
+{
+    int y = cell_of(in.y, g->height, g->lines), x = cell_of(in.x, g->width, g->columns);
+    return (zo_patch){y, x, cell_of(in.y + in.height - 1, g->height, g->lines) - y + 1,
+                      cell_of(in.x + in.width - 1, g->width, g->columns) - x + 1};
+}
+
+zo_patch zo_grid_extent(const zo_grid *g, zo_patch out)
+{
+    int y = edge(out.y, g->height, g->lines), x = edge(out.x, g->width, g->columns);
+    return (zo_patch){y, x, edge(out.y + out.height, g->height, g->lines) - y,
+                      edge(out.x + out.width, g->width, g->columns) - x};
+}
+
+zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
+                               const float *bias, size_t column, size_t done, size_t pixel)
+{
+    zo_epilogue e = r->noise ? *r->noise : (zo_epilogue){0};
+    size_t row = done * zo_shape_pixels(&s->out) + pixel;
+    if (e.signs) e.signs += row * e.ld_signs;
+    if (e.noise) e.noise += row * e.ld_noise;
+    if (e.lift) e.lift += row * e.rank;
+    if (e.factor) e.factor += done * e.rank * e.ld_factor;
+    if (e.factor_signs) e.factor_signs += done * e.rank * e.ld_factor / 16;
+    e.bias = bias;
+    e.pre = r->z && r->z != r->h ? r->z + done * s->ld_out + pixel * s->out.pitch + column : NULL;
+    if (s->activation && !zo_stage_grouped(s)) {
+        e.activate = zo_stage_activate(k, s);
+        e.number = s->number;
+    }
+    return e;
 }

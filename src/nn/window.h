@@ -1,4 +1,4 @@
-/* Windows that move over an image: what convolutions and poolings share. */
+/* Windows that move over an image, and cells of a grid: what convolutions and poolings share. */
 #ifndef ZO_NN_WINDOW_H
 #define ZO_NN_WINDOW_H
 
@@ -8,7 +8,8 @@
 #define ZO_WINDOW_GIVES "((H - K)/stride + 1, or H/stride with ,same) x (the same of W)"
 
 /* Fills s->window for a window of height x width and the options of the word; `same` keeps the size of the image (divided by the stride,
- * rounded up), with half of what is missing before it (rounded down), else the window stays inside. Returns NULL or what is wrong. */
+ * rounded up), with half of what is missing before it (rounded down), else the window stays inside. With `pad`
+ * windows may begin so many pixels outside, and end there. Returns NULL or what is wrong. */
 const char *zo_window_fill(zo_stage *s, const zo_word *w, size_t height, size_t width);
 
 /* Rows and columns of pixels that the windows see, outside ones included. */
@@ -20,5 +21,13 @@ size_t zo_window_columns(const zo_window *w);
 zo_patch zo_window_reach(const zo_window *w, zo_patch in);
 zo_patch zo_window_extent(const zo_window *w, zo_patch out);
 zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape);
+
+/* The cells that see any pixel of `in`; the pixels of the cells `out`. */
+zo_patch zo_grid_reach(const zo_grid *g, zo_patch in);
+zo_patch zo_grid_extent(const zo_grid *g, zo_patch out);
+
+/* What follows a product of patches: columns from `column` on, of the rows after `done` examples and `pixel` pixels of the next. */
+zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
+                               const float *bias, size_t column, size_t done, size_t pixel);
 
 #endif

@@ -26,6 +26,13 @@ LANES v16 gelu_d(v16 z)
     v16 density = v_mul(v_exp(v_mul(v_mul(z, z), v_set(-0.5f))), v_set(0.39894228f));
     return v_fma(z, density, v_normal_cdf(z));
 }
+/* Correctly rounded. The slope grows without bound towards 0: that of 2^-10, which is 16, stands for all below. */
+LANES v16 sqrt_f(v16 z) { return v_sqrt(v_max(v_set(0), z)); }
+LANES v16 sqrt_d(v16 z)
+{
+    v16 slope = v_div(v_set(0.5f), v_sqrt(v_max(v_set(0x1p-10f), z)));
+    return v_select(v_lt(v_set(0), z), slope, v_set(0));
+}
 LANES v16 step_f(v16 z) { return v_select(v_lt(v_set(0), z), v_set(1), v_set(0)); }
 LANES v16 sign_f(v16 z) { return v_select(v_lt(z, v_set(0)), v_set(-1), v_set(1)); }
 

@@ -190,4 +190,32 @@ static void depthwise(float *out, const float *in, const float *weight, const fl
     each_views(out, in, w, depthwise_views, &d);
 }
 #undef EACH_PIXEL
+
+/* Sixteen patches side by side: mean, and 1 / deviation. */
+LANES void patch_moments(const float *at, const zo_patches *p, float epsilon, v16 *mean, v16 *by)
+{
+    v16 sum = v_set(0), square = v_set(0), count = v_set((float)p->terms);
+    for (size_t t = 0; t < p->terms; t++) sum = v_add(sum, v_load(at + p->start[t]));
+    *mean = v_div(sum, count);
+    for (size_t t = 0; t < p->terms; t++) {
+        v16 d = v_sub(v_load(at + p->start[t]), *mean);
+        square = v_fma(d, d, square);
+    }
+    *by = v_div(v_set(1), v_sqrt(v_add(v_div(square, count), v_set(epsilon))));
+}
+
+static void contrast(float *out, size_t ldo, const zo_patches *p, size_t first, size_t n,
+                     float epsilon)
+{
+    for (size_t y = 0; y < p->lines; y++, out += zo_round16(p->columns)) {
+        for (size_t x = 0; x < p->columns; x += 16) {
+            const float *at = p->image + y * p->line + x;
+            float *to = out + x;
+            v16 mean, by;
+            patch_moments(at, p, epsilon, &mean, &by);
+            for (size_t t = first; t < first + n; t++, to += ldo)
+                v_store(to, v_mul(v_sub(v_load(at + p->start[t]), mean), by));
+        }
+    }
+}
 #endif

@@ -54,6 +54,18 @@ static void scale(float *out, size_t ldo, const float *x, size_t ldx, size_t m, 
     }
 }
 
+/* The second half of a row may begin within a vector: it lies over the pad of the first. */
+static void two_sided(float *out, size_t ldo, const float *x, size_t ldx, size_t m, size_t n,
+                      float threshold)
+{
+    v16 t = v_set(threshold), zero = v_set(0);
+    for (size_t i = 0; i < m; i++, out += ldo, x += ldx) {
+        for (size_t j = 0; j < n; j += 16) v_store(out + j, v_max(zero, v_sub(v_load(x + j), t)));
+        for (size_t j = 0; j < n; j += 16)
+            give(out + n + j, v_max(zero, v_sub(v_sub(zero, v_load(x + j)), t)), lanes_at(j, n));
+    }
+}
+
 /* The sums of sixteen vectors, lane r that of x[r]: lane i of a vector meets lane i + 8, then i + 4, i + 2, i + 1. */
 LANES v16 fold(v16 x[16])
 {

@@ -11,9 +11,11 @@ const zo_kernels SET = {
     .add_noise = add_noise,
     .add = add,
     .scale = scale,
+    .two_sided = two_sided,
     .normalise = normalise,
     .pool = pool,
     .depthwise = depthwise,
+    .contrast = contrast,
     .activation =
         {
 #define SMOOTH(ID, name) [ZO_##ID] = {name##_activate, name##_slope, true},
