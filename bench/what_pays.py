@@ -183,12 +183,12 @@ def sets(train=lambda run: LAYERS, last=None, counts=None):
 class Run:
     """A network in training. W is what the rule changes; V, c are what passes use: they differ where inputs are transformed."""
 
-    def __init__(self, data, seed, kind="relu", centre="no", decorrelate=(), speed=0.02, rate=RATE, rule="adamw"):
+    def __init__(self, data, seed, kind="relu", centre="no", decorrelate=(), speed=0.02, follow=False, rate=RATE, rule="adamw"):
         rng = np.random.default_rng(seed)
         self.data, self.seed, self.kind, self.centre, self.decorrelate = data, seed, kind, centre, decorrelate
         self.W = [(rng.standard_normal((m, n)) * (2 / m) ** 0.5).astype(f32) for m, n in zip(SIZES, SIZES[1:])]
         self.b = [np.zeros(n, f32) for n in SIZES[1:]]
-        self.rate, self.name, self.speed = rate, rule, speed
+        self.rate, self.name, self.speed, self.follow = rate, rule, speed, follow
         self.mean = [np.zeros(m, f32) for m in SIZES[:3]]
         self.R = {l: np.eye(SIZES[l], dtype=f32) for l in decorrelate}
         self.rng, self.pick = np.random.default_rng((seed, 1)), np.random.default_rng((seed, 2))
@@ -254,17 +254,22 @@ class Run:
         self.prepare()
 
     def decorrelate_more(self, t, l):
-        """As Dalm et al., arXiv 2310.00965: R -= speed R (off-diagonal covariance of what R makes); slower where that is large."""
+        """As Dalm et al., arXiv 2310.00965: R -= speed R (off-diagonal covariance of what R makes); slower where that is large.
+
+        The network changes with R, unless W follows."""
         if SIZES[l] > 128 and self.steps % 10:
             return
         h = t.h[l][:64 if SIZES[l] <= 128 else BATCH]
         h = h - self.mean[l]
-        x = h @ self.R[l]
+        x, before = h @ self.R[l], self.R[l] @ self.W[l]
         self.R[l] *= f32(((h ** 2).sum() / (x ** 2).sum()) ** 0.5)  # inputs keep their size
         cov = x.T @ x / f32(len(x))
         off = cov - np.diag(np.diag(cov))
         self.R[l] -= f32(self.speed / max(1.0, np.abs(off).sum(1).max() / 20)) * (self.R[l] @ off)
         self.spend(len(h) * 2 * SIZES[l] ** 2 + SIZES[l] ** 3)
+        if self.follow:
+            self.W[l] = np.linalg.solve(self.R[l], before).astype(f32)
+            self.spend(SIZES[l] ** 3 / 3 + SIZES[l] * MACS[l])
 
     def accuracy(self):
         x, y = self.data.seen
@@ -430,7 +435,8 @@ def common(lab):
     lab.drawn(q, "own noise for each example", separate(4), same="draws4")
     lab.drawn(q, "common to 16 examples", separate(4, share=16))
     lab.drawn(q, "common to all 256", separate(4, share=BATCH))
-    lab.drawn(q, "common to all 256, direction of rank 4", shared)
+    lab.drawn(q, "own noise, at dead units too", separate(4, mask=False))
+    lab.drawn(q, "common to all 256, at dead units too", shared, note="direction of rank 4")
 
 
 def baselines(lab):
@@ -442,22 +448,24 @@ def baselines(lab):
                       same=same if base == "clean" else None, note="cosine with its own mean" if kind == "step" else "")
 
 
+def correlations(run):
+    """Mean |correlation| of the inputs of each decorrelated layer, and of what R makes of them."""
+    t, found = run.batch(np.random.default_rng((run.seed, 6))), []
+    for l in run.decorrelate:
+        h = t.h[l] - run.mean[l]
+        found.append([np.abs(np.corrcoef(x[:, x.std(0) > 0.05].T)).mean() for x in (h, h @ run.R[l])])
+    return found
+
+
+def left(own):
+    return "mean |correlation|, last look: " + ", ".join(f"{a:.3f} to {b:.3f}" for a, b in own.seen[-1])
+
+
 def inputs(lab):
     """Centring and decorrelation of what goes into layers. Pixels have mean zero already, but in the rows `raw pixels`.
 
     Cosines of transformed networks are with their own gradient, in their own training."""
     q = "inputs"
-    def correlations(run):
-        """Mean |correlation| of the inputs of each decorrelated layer, and of what R makes of them."""
-        t, found = run.batch(np.random.default_rng((run.seed, 6))), []
-        for l in run.decorrelate:
-            h = t.h[l] - run.mean[l]
-            found.append([np.abs(np.corrcoef(x[:, x.std(0) > 0.05].T)).mean() for x in (h, h @ run.R[l])])
-        return found
-
-    def left(own):
-        return "mean |correlation|, last look: " + ", ".join(f"{a:.3f} to {b:.3f}" for a, b in own.seen[-1])
-
     def rows(name, add, estimate, plain, *variants):
         for variant, options in variants:
             own = None if variant == "as they are" else Probe(estimate, also=correlations)
@@ -479,6 +487,14 @@ def inputs(lab):
          ("raw pixels", {"data": {"centred": False}}), ("raw pixels, centred", {"data": {"centred": False}, "centre": "pass"}))
     rows("sets, sgd", lab.add, sets(), "sets-sgd", ("as they are", sgd), ("centred", {**sgd, "centre": "pass"}),
          ("hidden decorrelated", {**sgd, **hidden}))
+
+
+def following(lab):
+    """As `hidden decorrelated` of inputs, with weights that follow R, so that only what directions do is changed."""
+    for name, add, estimate in (("draws", lab.drawn, separate(4)), ("sets", lab.add, sets())):
+        own = Probe(estimate, also=correlations)
+        add("following", f"{name}: hidden decorrelated, weights follow", estimate, own=own, note=functools.partial(left, own),
+            centre="pass", decorrelate=(1, 2), follow=True)
 
 
 def output(lab):
@@ -710,34 +726,47 @@ def local(lab):
     """A linear readout of hidden layer 1, itself trained by complete sets; its loss moves hidden layer 1."""
     q = "local"
 
-    def estimator(share):
+    def readout(run, t):
+        """Errors of hidden layer 1 for the readout's loss; the readout learns."""
+        if "A" not in run.state:
+            rng = np.random.default_rng((run.seed, 5))
+            run.state["A"] = [(rng.standard_normal((128, 10)) * (2 / 128) ** 0.5).astype(f32), np.zeros(10, f32)]
+        A, a = run.state["A"]
+        h, z = t.h[1], t.h[1] @ A + a
+        base = loss(z, t.y)
+        step = act(t.z[0] + f32(SIGMA), run.kind) - h
+        b, j = np.nonzero(step)
+        e = np.zeros_like(h)
+        e[b, j] = (loss(z[b] + step[b, j][:, None] * A[j], t.y[b]) - base[b]) / f32(SIGMA)
+        move = f32(SIGMA) * np.eye(10, dtype=f32)
+        out = (loss(z[:, None] + move, t.y[:, None]) - loss(z[:, None] - move, t.y[:, None])) / f32(2 * SIGMA)
+        run.spend(BATCH * 2 * A.size + len(b) * 10)
+        if run.learning:
+            run.rule("A", A, h.T @ out / f32(BATCH))
+            run.rule("a", a, out.mean(0))
+        return e
+
+    def estimator(true_share=0.0, correct=False):
         def estimate(run, t):
-            if "A" not in run.state:
-                rng = np.random.default_rng((run.seed, 5))
-                run.state["A"] = [(rng.standard_normal((128, 10)) * (2 / 128) ** 0.5).astype(f32), np.zeros(10, f32)]
-            A, a = run.state["A"]
-            h, z = t.h[1], t.h[1] @ A + a
-            base = loss(z, t.y)
-            step = act(t.z[0] + f32(SIGMA), run.kind) - h
-            b, j = np.nonzero(step)
-            e = np.zeros_like(h)
-            e[b, j] = (loss(z[b] + step[b, j][:, None] * A[j], t.y[b]) - base[b]) / f32(SIGMA)
-            move = f32(SIGMA) * np.eye(10, dtype=f32)
-            out = (loss(z[:, None] + move, t.y[:, None]) - loss(z[:, None] - move, t.y[:, None])) / f32(2 * SIGMA)
-            run.spend(BATCH * 2 * A.size + len(b) * 10)
-            if run.learning:
-                run.rule("A", A, h.T @ out / f32(BATCH))
-                run.rule("a", a, out.mean(0))
-            if share < 1:
+            e = readout(run, t)
+            if true_share or correct:
                 rows = slice(0, part(0))
-                true = complete(run, t, 0, rows)
-                e *= f32(share)
-                e[rows] += true * f32((1 - share) * BATCH / len(true))
+                true, share = complete(run, t, 0, rows), true_share
+                if correct:  # a control variate: the readout's errors, scaled to fit, and what is left of the true ones
+                    fit = run.state.setdefault("fit", np.zeros(2))
+                    if run.learning:
+                        fit += 0.02 * (np.array([(true * e[rows]).sum(), (e[rows] ** 2).sum()]) - fit)
+                    e *= f32(fit[0] / (fit[1] + 1e-12))
+                    true, share = true - e[rows], 1
+                else:
+                    e *= f32(1 - share)
+                e[rows] += true * f32(share * BATCH / len(true))
             return [(slice(None), e)] + [(slice(0, part(l)), complete(run, t, l, slice(0, part(l)))) for l in (1, 2)]
         return estimate
     lab.add(q, "the true loss", sets(), same="sets")
-    lab.add(q, "a readout's loss for layer 1", estimator(1), own=Probe(estimator(1), sets()))
-    lab.add(q, "half a readout's, half the true loss", estimator(0.5), own=Probe(estimator(0.5), sets()))
+    for name, options in (("a readout's loss for layer 1", {}), ("half a readout's, half the true loss", {"true_share": 0.5}),
+                          ("a readout's as control variate", {"correct": True})):
+        lab.add(q, name, estimator(**options), own=Probe(estimator(**options), sets()))
 
 
 def schedules(lab):
@@ -760,7 +789,7 @@ def schedules(lab):
         lab.add(q, name, sets(train=way), cosines=False)
 
 
-QUESTIONS = [sites, common, baselines, inputs, output, controls, adaptive, local, schedules]
+QUESTIONS = [sites, common, baselines, inputs, following, output, controls, adaptive, local, schedules]
 
 
 def header():
