@@ -5,7 +5,7 @@
 
 Writes bench/results/what_pays.csv (one row a question, variant and seed), and prints medians. --only: these questions, put in
 place of the old rows. Mnist comes from DIR, else $ZEROTH_DATA. One thread; with a BLAS that is fast (numpy of pip) all of it
-takes twenty minutes.
+takes half an hour on a busy core.
 
 784-128-128-10, relu, batches of 256, adamw, a step size that falls linearly to zero with the budget. Accuracy is that on 10,000
 of the training images that training does not see; the test images are not read. Costs are multiply-adds of passes, directions
@@ -466,6 +466,7 @@ def inputs(lab):
 
     Cosines of transformed networks are with their own gradient, in their own training."""
     q = "inputs"
+
     def rows(name, add, estimate, plain, *variants):
         for variant, options in variants:
             own = None if variant == "as they are" else Probe(estimate, also=correlations)
