@@ -73,10 +73,11 @@ static void check_who_stays(const zo_trainer *t, const zo_net *before, int net, 
     }
 }
 
-/* The last two: of rules that wait for the whole direction, and of what works beside them. */
+/* With what works beside a rule, and with rules and clipping that wait for the whole direction. */
 static const char *const rules[][3] = {{"sgd"},
                                        {"adamw"},
                                        {"langevin"},
+                                       {"langevin", "clip=1e-3"},
                                        {"coolmomentum"},
                                        {"clipup"},
                                        {"sign", "weight_decay=0.5"},
@@ -86,7 +87,7 @@ static const char *const rules[][3] = {{"sgd"},
 static void check_rules(const zo_class_info *estimator, int net, int freeze, const zo_task *task,
                         const zo_net *first)
 {
-    for (int r = 0; r < 8; r++) {
+    for (int r = 0; r < 9; r++) {
         char method[64], what[160];
         snprintf(method, sizeof method, "%s:%s", estimator->name, rules[r][0]);
         snprintf(what, sizeof what, "%s %s", method, rules[r][1] ? rules[r][1] : "");
