@@ -172,7 +172,9 @@ static inline void put_block(uint64_t *state, char *to, size_t room, int channel
             put_block(state, word, sizeof word, channels, depth - 1, "}+");
         else
             put_word(state, word, sizeof word, channels, true);
-        n += (size_t)snprintf(to + n, room - n, " %s%s", word, behind[pick(state, 0, 5)]);
+        const char *then = behind[pick(state, 0, 5)];
+        if (n + strlen(word) + strlen(then) + 8 > room) break; /* what ends the block still fits */
+        n += (size_t)snprintf(to + n, room - n, " %s%s", word, then);
     }
     snprintf(to + n, room - n, " %s", end);
 }
