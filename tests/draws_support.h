@@ -118,10 +118,9 @@ static inline double sigma_of(const images_scene *s, int i, const way *w)
     const stage64 *of = s->oracle->stage + i;
     int added = strcmp(of->name, "dense") ? of->height * of->width : count64(of->in);
     if (!strcmp(of->name, "conv")) added *= of->in.c;
-    run64(s->oracle, example_at(s, 0), still);
-    run_on64(s->oracle, i, still);
-    if (isinf(s->oracle->nearest)) return w->weights ? 0.375 : 0.25;
-    return w->weights ? 0.75 / sqrt(added + 1) : 0.75;
+    double stride = stride64(s->oracle, i, strstr(s->loss, "zero-one") != NULL);
+    if (stride == 0) return w->weights ? 0.375 : 0.25;
+    return stride * (w->weights ? 0.75 / sqrt(added + 1) : 0.75);
 }
 
 /* The root mean square of what example b gives a stage before its activation. */

@@ -46,6 +46,19 @@ typedef struct moves64 {
 
 static const moves64 still = {-1, 0, 0, NULL};
 
+/* How far a move must go to be seen behind stage i: over the steps of what jumps there, 2 for the zero-one loss; 0: nothing jumps. */
+static inline double stride64(const images64 *n, int i, bool zero_one)
+{
+    double most = zero_one ? 2 : 0;
+    for (; i < n->stages; i++) {
+        const char *a = n->stage[i].activation;
+        double levels = (1 << n->stage[i].number) - 1;
+        if (!strcmp(a, "step") || !strcmp(a, "sign") || !strcmp(a, "wta")) most = fmax(most, 1);
+        if (!strcmp(a, "quant")) most = fmax(most, 1.5 / levels);
+    }
+    return most;
+}
+
 /* ---- reading ---- */
 
 /* "conv3x5x8,same,stride2": the numbers, and what stands behind an option (0: it is not there). */

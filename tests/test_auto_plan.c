@@ -97,13 +97,13 @@ static void says(const zo_trainer *t, int index, const char *what)
     if (!strstr(line, what)) fail_msg("\"%s\" is not in: %s", what, line);
 }
 
-/* Short memory: variance must be bought off at once. A twin that took the wrong layer's signal, or none, would not tell the two apart. */
+/* No tolerance: variance must be bought off at once. A twin that took the wrong layer's signal, or none, would not tell the two apart. */
 static void much_is_spent_where_there_is_noise(void **state)
 {
     (void)state;
     for (int first = 0; first < 2; first++) {
         scene s = noisy_scene(first);
-        zo_trainer *t = listened(&s, SETTINGS("memory=0.01", "place=outputs"));
+        zo_trainer *t = listened(&s, SETTINGS("tolerance=0.01", "place=outputs"));
         assert_int_equal(site_of(t, first ? 0 : 1)->examples, BATCH);
         assert_int_equal(site_of(t, first ? 1 : 0)->examples, 1);
         says(t, first ? 1 : 0, "for 1 of 64 examples");
@@ -112,12 +112,12 @@ static void much_is_spent_where_there_is_noise(void **state)
     }
 }
 
-/* With a memory of very many steps no noise is worth a multiply-add. */
-static void long_memory_spends_the_least(void **state)
+/* What tolerates all noise pays for none. */
+static void tolerance_spends_the_least(void **state)
 {
     (void)state;
     scene s = noisy_scene(true);
-    zo_trainer *t = listened(&s, SETTINGS("memory=1e6", "place=outputs"));
+    zo_trainer *t = listened(&s, SETTINGS("tolerance=1e6", "place=outputs"));
     for (int i = 0; i < 2; i++) assert_int_equal(site_of(t, i)->examples, 1);
     zo_trainer_destroy(t);
     clear(&s);
@@ -128,12 +128,12 @@ static void layers_with_settings_of_their_own_keep_them(void **state)
     (void)state;
     scene s = noisy_scene(true);
     zo_trainer *t =
-        listened(&s, SETTINGS("memory=0.01", "place=outputs", "examples@0=7", "set@2=complete"));
+        listened(&s, SETTINGS("tolerance=0.01", "place=outputs", "examples@0=7", "set@2=complete"));
     assert_int_equal(site_of(t, 0)->examples, 7);
     assert_int_equal(site_of(t, 1)->examples, BATCH);
     says(t, 0, "for 7 of 64 examples");
     zo_trainer_destroy(t);
-    t = listened(&s, SETTINGS("memory=0.01", "place=outputs", "examples@2=64"));
+    t = listened(&s, SETTINGS("tolerance=0.01", "place=outputs", "examples@2=64"));
     assert_int_equal(site_of(t, 0)->examples, BATCH); /* as if nothing had been said */
     assert_int_equal(site_of(t, 1)->examples, BATCH);
     zo_trainer_destroy(t);
@@ -145,10 +145,10 @@ static void draws_adapt_up_to_their_setting(void **state)
 {
     (void)state;
     scene s = noisy_scene(false);
-    zo_trainer *few = listened(&s, SETTINGS("memory=1e6", "draws=48", "place=weights")),
-               *many = listened(&s, SETTINGS("memory=0.01", "draws=48", "place=weights")),
-               *fixed = listened(&s, SETTINGS("memory=1e6", "draws=48", "set=random")),
-               *limit = listened(&s, SETTINGS("memory=1e6", "draws=48", "limit=0"));
+    zo_trainer *few = listened(&s, SETTINGS("tolerance=1e6", "draws=48", "place=weights")),
+               *many = listened(&s, SETTINGS("tolerance=0.01", "draws=48", "place=weights")),
+               *fixed = listened(&s, SETTINGS("tolerance=1e6", "draws=48", "set=random")),
+               *limit = listened(&s, SETTINGS("tolerance=1e6", "draws=48", "limit=0"));
     for (int i = 0; i < 2; i++) {
         assert_int_equal(site_of(few, i)->count, 1);
         assert_true(site_of(many, i)->count > 1 && site_of(many, i)->count <= 48);
@@ -165,7 +165,7 @@ static void draws_adapt_up_to_their_setting(void **state)
 /* ---- bits ---- */
 
 #define SPEC "conv3x5,same tanh { dwconv2,same norm }+ pool2 dense20 relu dense3"
-#define MIXED "batch=48", "place@0=weights", "memory=4", "examples@3=11"
+#define MIXED "batch=48", "place@0=weights", "tolerance=4", "examples@3=11"
 
 /* A trainer on a task of its own, both of which live in a context. */
 static scene mixed_scene(zo_context *in)
@@ -328,8 +328,8 @@ static void going_back_unlearns(void **state)
 {
     (void)state;
     scene s = mixed_scene(ctx);
-    zo_trainer *t =
-        make_trainer(ctx, s.task, s.net, "auto:sgd", 5, SETTINGS("batch=48", "memory=4", "lr=0.5"));
+    zo_trainer *t = make_trainer(ctx, s.task, s.net, "auto:sgd", 5,
+                                 SETTINGS("batch=48", "tolerance=4", "lr=0.5"));
     assert_int_equal(zo_trainer_keep_init(t), ZO_OK);
     take_steps(t, 6);
     zo_trainer_keep(t);
@@ -397,7 +397,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(much_is_spent_where_there_is_noise),
-        cmocka_unit_test(long_memory_spends_the_least),
+        cmocka_unit_test(tolerance_spends_the_least),
         cmocka_unit_test(layers_with_settings_of_their_own_keep_them),
         cmocka_unit_test(draws_adapt_up_to_their_setting),
         cmocka_unit_test(threads_and_kernels_do_not_matter),

@@ -12,7 +12,7 @@ import support
 from cli_support import BLOBS, Command
 
 AUTO = ["train", "blobs", "--set", "classes=3", "--set", "n=600", "--epochs", "40", "--net", "dense8 relu dense3",
-        "--threads", "1", "--method", "auto", "--set", "batch=32", "--set", "memory=0.2", "--quiet"]
+        "--threads", "1", "--method", "auto", "--set", "batch=32", "--set", "tolerance=0.2", "--quiet"]
 
 
 class Auto(Command):

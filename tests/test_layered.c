@@ -85,7 +85,7 @@ static void what_makes_no_sense_is_refused(void **state)
         refused(method, "estimator@0=nodes", "estimator", "");
         refused(method, "noise@0=gaussian", "noise@0=gaussian", "one for all layers");
     }
-    refused("auto", "memory@0=3", "memory", "one for all layers");
+    refused("auto", "tolerance@0=3", "tolerance", "one for all layers");
     static const char *const without[] = {
         "weights", "lowrank", "spsa", "mezo", "coordinate", "backprop", "straight-through"};
     for (int i = 0; i < 7; i++)

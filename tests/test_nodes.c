@@ -134,7 +134,7 @@ static void add_errors(const images_scene *s, int stage, int b, const double *e,
 static void check_brute(const char *spec, size64 in, const char *loss, int sides, const char *sigma)
 {
     char setting[2][32];
-    double by = (double)(float)atof(sigma), sum = 0;
+    double sum = 0;
     images_scene s = set_images(ctx, 8, spec, in, 3, 3, loss);
     snprintf(setting[0], 32, "sigma=%s", sigma);
     snprintf(setting[1], 32, "sigma_jump=%s", sigma);
@@ -146,7 +146,9 @@ static void check_brute(const char *spec, size64 in, const char *loss, int sides
         int n = parameters64(s.oracle->stage + i);
         if (!n) continue;
         double *e = calloc((size_t)count64(s.oracle->stage[i].out), sizeof *e),
-               *want = calloc((size_t)n, sizeof *want), *got = step_of(&s, arena, i);
+               *want = calloc((size_t)n, sizeof *want), *got = step_of(&s, arena, i),
+               stride = stride64(s.oracle, i, !strcmp(loss, "zero-one")),
+               by = (double)(float)(atof(sigma) * (stride > 0 ? stride : 1));
         for (int b = 0; b < s.examples; b++) {
             errors_of(&s, i, b, by, sides, e);
             add_errors(&s, i, b, e, want);

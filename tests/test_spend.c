@@ -8,7 +8,7 @@ enum { MOST_LAYERS = 4, MOST_OPTIONS = 9 };
 /* Layers whose options are 1, 2, 4, ... times as dear as the first, and as much less noisy. */
 typedef struct shop {
     int n;
-    double base, memory, variance[MOST_LAYERS][MOST_OPTIONS], cost[MOST_LAYERS][MOST_OPTIONS];
+    double base, tolerance, variance[MOST_LAYERS][MOST_OPTIONS], cost[MOST_LAYERS][MOST_OPTIONS];
     zo_spend layer[MOST_LAYERS];
 } shop;
 
@@ -29,7 +29,7 @@ static double worth_of(const shop *s, const int *chosen)
     double product = 1, cost = s->base;
     for (int i = 0; i < s->n; i++) cost += s->cost[i][chosen[i]];
     for (int i = 0; i < s->n; i++)
-        product *= s->memory / (s->memory + s->variance[i][chosen[i]]) / cost;
+        product *= s->tolerance / (s->tolerance + s->variance[i][chosen[i]]) / cost;
     return product;
 }
 
@@ -53,10 +53,10 @@ static void take_choice(const shop *s, int *chosen)
 static double check_choice(shop *s)
 {
     int chosen[MOST_LAYERS] = {0}, any[MOST_LAYERS] = {0};
-    zo_spend_choose(s->layer, s->n, s->base, s->memory);
+    zo_spend_choose(s->layer, s->n, s->base, s->tolerance);
     take_choice(s, chosen);
     double worth = worth_of(s, chosen);
-    assert_near(zo_spend_worth(s->layer, s->n, s->base, s->memory), log(worth), 1e-9, 1e-9,
+    assert_near(zo_spend_worth(s->layer, s->n, s->base, s->tolerance), log(worth), 1e-9, 1e-9,
                 "what a choice is worth");
     for (int i = 0; i < s->n; i++) {
         int kept = chosen[i];
@@ -72,7 +72,7 @@ static void random_shop(uint64_t *state, shop *s)
 {
     static const double steps[] = {0.01, 1, 16, 1e6};
     *s = (shop){.base = pow(10, (double)draw(state, -1, 2)),
-                .memory = steps[draw_bits(state) >> 62]};
+                .tolerance = steps[draw_bits(state) >> 62]};
     for (int n = 1 + (int)(draw_bits(state) >> 62); n > 0; n--) {
         int options = draw_bits(state) >> 62 ? 1 + (int)(draw_bits(state) >> 61) : 1;
         double noise = draw_bits(state) >> 61 ? pow(10, (double)draw(state, -3, 5)) : 0;
@@ -116,7 +116,7 @@ static void the_beginning_does_not_matter_much(void **state)
 static void noise_is_paid_for_in_equal_parts(void **state)
 {
     (void)state;
-    shop s = {.base = 3, .memory = 1e-6};
+    shop s = {.base = 3, .tolerance = 1e-6};
     add_layer(&s, 1, 1e9, 13); /* 16 in all: the other two layers get 16 each */
     add_layer(&s, MOST_OPTIONS, 1e9, 2);
     add_layer(&s, MOST_OPTIONS, 1e9, 0.25);
@@ -126,16 +126,16 @@ static void noise_is_paid_for_in_equal_parts(void **state)
     assert_near(s.cost[2][s.layer[2].chosen], 16, 0, 0, "cost of the other");
 }
 
-/* Noise of one layer and memory of one step: n is largest in n / (n + q) / (base + c n), which is at n^2 = base q / c. */
+/* Noise of one layer and tolerance of one step: n is largest in n / (n + q) / (base + c n), which is at n^2 = base q / c. */
 static void one_layer_has_a_closed_form(void **state)
 {
     (void)state;
-    shop s = {.base = 8, .memory = 1};
+    shop s = {.base = 8, .tolerance = 1};
     add_layer(&s, MOST_OPTIONS, 128, 4); /* n^2 = 256 */
     assert_near(check_choice(&s), 1, 1e-12, 0, "what it is worth");
     assert_int_equal(s.layer[0].chosen, 4);
-    for (int i = 0; i < 3; i++) { /* memory m is noise q / m */
-        shop m = {.base = 8, .memory = 4 << 2 * i};
+    for (int i = 0; i < 3; i++) { /* tolerance m is noise q / m */
+        shop m = {.base = 8, .tolerance = 4 << 2 * i};
         add_layer(&m, MOST_OPTIONS, 128, 4);
         check_choice(&m);
         assert_int_equal(m.layer[0].chosen, 3 - i);
@@ -148,11 +148,11 @@ static void without_noise_the_least_is_best(void **state)
     static const double noise[] = {0, 1, 1e300}, steps[] = {1, 1e6, 1e-6};
     static const int want[] = {0, 0, MOST_OPTIONS - 1};
     for (int i = 0; i < 3; i++) {
-        shop s = {.base = 1000, .memory = steps[i]};
+        shop s = {.base = 1000, .tolerance = steps[i]};
         add_layer(&s, MOST_OPTIONS, noise[i], 1);
         add_layer(&s, MOST_OPTIONS, noise[i], 0.01);
         for (int k = 0; k < 2; k++) s.layer[k].chosen = 3;
-        zo_spend_choose(s.layer, s.n, s.base, s.memory);
+        zo_spend_choose(s.layer, s.n, s.base, s.tolerance);
         for (int k = 0; k < 2; k++) assert_int_equal(s.layer[k].chosen, want[i]);
     }
 }
