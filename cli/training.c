@@ -101,6 +101,8 @@ static const char *spec_of(const training *t)
     return t->plan.o.init && !t->init ? t->net : t->plan.o.net;
 }
 
+enum { SPEC_MOST = 4096 };
+
 /* Making net and trainer once here finds what does not fit before a folder is named. */
 static zo_status rehearse(training *t)
 {
@@ -109,14 +111,20 @@ static zo_status rehearse(training *t)
     zo_trainer_def def = zo_trainer_default_def();
     zo_net *net = NULL;
     zo_trainer *trainer = NULL;
-    of_net.spec = spec_of(t) ? spec_of(t) : info.net;
+    char spec[SPEC_MOST];
+    zo_status status = ZO_OK;
+    if (!t->init && !spec_of(t))
+        status = zo_method_net(t->ctx, t->plan.o.method, t->task,
+                               (const char *const *)t->plan.settings.items, spec, sizeof spec);
+    if (status) return status;
+    of_net.spec = spec_of(t) ? spec_of(t) : spec;
     of_net.inputs = info.inputs;
     of_net.height = info.height;
     of_net.width = info.width;
     of_net.channels = info.channels;
     of_net.outputs = info.outputs;
     of_net.init = "zero"; /* it is never run */
-    zo_status status = t->init ? ZO_OK : zo_net_create(t->ctx, &of_net, &net);
+    if (!t->init) status = zo_net_create(t->ctx, &of_net, &net);
     def.method = t->plan.o.method;
     def.task = t->task;
     def.net = t->init ? t->init : net;

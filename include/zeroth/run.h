@@ -63,7 +63,7 @@ typedef struct zo_train_def {
     const zo_task *task;   /**< required; borrowed for the call */
     const zo_net *init;    /**< start from this network; NULL: make one of `net` */
     const char *init_path; /**< where `init` came from, for config.json; NULL: not recorded */
-    const char *net;       /**< net spec; NULL: the task's own */
+    const char *net;       /**< net spec; NULL: the method's for this task, zo_method_net() */
     const char *method; /**< as in zo_trainer_def; NULL: the default, which uses forward passes only */
     const char *const *settings; /**< "key=value" texts, NULL-terminated, or NULL */
     zo_loss_fn loss;             /**< a loss of your own, or NULL */
@@ -72,7 +72,7 @@ typedef struct zo_train_def {
     bool loss_jumps;             /**< see zo_trainer_def */
     uint64_t seed;               /**< of weights, batches and noise */
     double seconds;  /**< training time; one of seconds, epochs and forwards ends the run, */
-    double epochs;   /**< the first to be reached; all 0: 60 seconds */
+    double epochs;   /**< the first to be reached; all 0: 60 seconds, or until the method is done */
     double forwards; /**< forward-equivalents */
     double seconds_before; /**< what the host spent before this call (loading); counted in the result's `seconds` only */
     double target;   /**< stop when validation accuracy reaches this share; 0: never */

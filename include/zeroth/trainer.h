@@ -54,6 +54,12 @@ ZO_API zo_trainer_def zo_trainer_default_def(void);
  *  loss; says which can), NO_MEMORY. */
 ZO_API zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_trainer **out);
 
+/** The net spec that `method` trains on `task` where none is given, into out[room], cut off where it does not fit: the task's own, unless the
+ *  method has one of its own, as closed forms do. settings as in zo_trainer_def. Errors: USAGE (as zo_trainer_create(); a method that cannot
+ *  serve the task). */
+ZO_API zo_status zo_method_net(zo_context *ctx, const char *method, const zo_task *task,
+                               const char *const *settings, char *out, size_t room);
+
 /** Frees the trainer and its network. NULL is legal. */
 ZO_API void zo_trainer_destroy(zo_trainer *trainer);
 
@@ -64,6 +70,7 @@ typedef struct zo_step_info {
     double loss; /**< mean of the finite losses of the unperturbed network on the batch (base member for population methods); where the loss is one of a whole batch, that of this network */
     double cost; /**< multiply-adds of this step: passes, direction and rule */
     int64_t dropped; /**< pairs, or whole examples, left out of this step because a loss was not finite */
+    bool done; /**< nothing is left to do: the run ends. Steps of methods that are done at some point may have a loss of NaN */
 } zo_step_info;
 
 /** One bounded step. `progress` in [0, 1] is the share of the budget spent; schedules depend on it and on nothing

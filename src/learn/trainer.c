@@ -48,6 +48,18 @@ zo_status zo_method_read(const zo_context *ctx, const char *text, zo_method *out
     return ZO_OK;
 }
 
+zo_status zo_method_net(zo_context *ctx, const char *method, const zo_task *task,
+                        const char *const *settings, char *out, size_t room)
+{
+    zo_method m;
+    zo_status status = zo_method_read(ctx, method, &m);
+    if (status) return status;
+    const zo_trainer_class *class = zo_find(zo_trainer_classes, m.trainer);
+    if (class->spec) return class->spec(task, settings, out, room);
+    snprintf(out, room, "%s", task->net);
+    return ZO_OK;
+}
+
 static zo_status check(const zo_context *ctx, const zo_trainer_def *def)
 {
     if (!def || !def->task || !def->net)
@@ -176,6 +188,13 @@ const zo_loss_class *zo_trainer_loss(const zo_trainer *t)
     return t->class->loss ? t->class->loss(t->state) : NULL;
 }
 
+bool zo_trainer_late(const zo_trainer *t) { return t->class->late; }
+
+double zo_trainer_progress(const zo_trainer *t)
+{
+    return t->class->progress ? t->class->progress(t->state) : 0;
+}
+
 size_t zo_trainer_state_size(const zo_trainer *t) { return t->class->saved(t->state); }
 
 void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->save(t->state, out); }
@@ -184,6 +203,7 @@ bool zo_trainer_state_take(zo_trainer *t, zo_reader *in) { return t->class->load
 
 zo_status zo_trainer_keep_init(zo_trainer *t)
 {
+    if (!t->class->calm) return ZO_OK;
     t->good = zo_alloc_zero(t->ctx, zo_trainer_state_size(t), 1);
     return t->good ? ZO_OK : ZO_NO_MEMORY;
 }
@@ -191,6 +211,7 @@ zo_status zo_trainer_keep_init(zo_trainer *t)
 void zo_trainer_keep(zo_trainer *t)
 {
     zo_file_out f;
+    if (!t->good) return;
     zo_file_out_to_memory(&f, t->ctx, t->good);
     zo_trainer_state_add(t, &f);
 }

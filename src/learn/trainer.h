@@ -18,12 +18,18 @@ zo_status zo_method_read(const zo_context *ctx, const char *text, zo_method *out
 typedef struct zo_trainer_class {
     zo_class_info info;
     size_t state_size;
+    bool late; /* its network is none before a step says that it is done: nobody looks at it until then. Where a budget ends before, one more
+                * step with progress 1 is taken, which finishes with what there is and must be done */
     bool same_machine; /* its bits depend on the kernels and the machine (LAPACK); else they are portable */
     /* `net` is the trainer's own copy and becomes part of the state; it is freed by fini, which is called also after a failed init. */
     zo_status (*init)(void *state, zo_context *ctx, const zo_trainer_def *def,
                       const zo_method *method, zo_net *net);
     zo_status (*step)(void *state, double progress, zo_step_info *out);
     const zo_net *(*net)(const void *state);
+    /* The net for a task where none is given; NULL: the task's own. */
+    zo_status (*spec)(const zo_task *task, const char *const *settings, char *out, size_t room);
+    /* Share of its own work done, below 1 until it is done; NULL: it has no end of its own. Both or neither with `late`. */
+    double (*progress)(const void *state);
     /* A network of the mean of late parameters, that may be better; NULL, or gives NULL: none. */
     const zo_net *(*average)(const void *state);
     zo_uses (*uses)(const void *state);
@@ -32,7 +38,8 @@ typedef struct zo_trainer_class {
     /* The number of bytes save() writes; load() takes exactly these. False, and nothing has changed, if no trainer can have written them. */
     size_t (*saved)(const void *state);
     bool (*load)(void *state, zo_reader *in);
-    /* After load(), of an earlier state: counts on as after `step` steps, with half the step size from here on. */
+    /* After load(), of an earlier state: counts on as after `step` steps, with half the step size from here on. NULL: there is nothing to go back to, and no
+     * state is kept for it. */
     void (*calm)(void *state, int64_t step);
     /* Steps that seed, progress and losses determine (all five NULL where no step of the class is so). numbers: the most that losses() gives,
      * 0 if the steps are not so. losses: of the last step. replay: the step that has these losses, without evaluating; FORMAT, and
@@ -63,7 +70,7 @@ struct zo_trainer {
     char *good; /* a saved state in memory, of as many bytes as save() writes; NULL: none is kept */
 };
 
-extern const zo_trainer_class zo_trainer_perturb;
+extern const zo_trainer_class zo_trainer_perturb, zo_trainer_elm, zo_trainer_conv_elm;
 
 /* The inside of a trainer of that class, for measuring. */
 typedef struct zo_perturb_parts {
@@ -90,7 +97,8 @@ void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out);
 bool zo_trainer_state_take(zo_trainer *t, zo_reader *in);
 
 /* Makes room for a good state, which keep() fills and go_back() returns to: after `step` steps with half the step size. go_back: false, and nothing
- * has changed, if what is kept came from a file that no trainer can have written. */
+ * has changed, if what is kept came from a file that no trainer can have written. Where the class has nothing to go back to, the first two do
+ * nothing, and the third must not be called. */
 zo_status zo_trainer_keep_init(zo_trainer *t);
 void zo_trainer_keep(zo_trainer *t);
 bool zo_trainer_go_back(zo_trainer *t, int64_t step);
@@ -106,6 +114,10 @@ zo_status zo_trainer_redraw(zo_trainer *t, double progress, const double *weight
 /* The name of the trainer's estimator and rule, "" where it has none. */
 const char *zo_trainer_estimator(const zo_trainer *t);
 const char *zo_trainer_rule(const zo_trainer *t);
+
+/* Of the class: whether it has a network only once it is done; its own progress, 0 where it has none. */
+bool zo_trainer_late(const zo_trainer *t);
+double zo_trainer_progress(const zo_trainer *t);
 
 /* The loss that it minimises, if that has a name, else NULL. */
 const zo_loss_class *zo_trainer_loss(const zo_trainer *t);

@@ -80,6 +80,7 @@ void zo_stage_activation(const zo_net *net, const zo_stage *s, size_t m, const f
 typedef struct zo_tail {
     const float *params;
     int from;
+    int to; /* up to the outputs of the stage before it; 0: to the last */
     size_t m;
     const float *in; /* tensor `from`: [m][ld] */
     size_t ld;

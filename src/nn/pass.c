@@ -102,7 +102,8 @@ const float *zo_net_tail(const zo_net *net, const zo_tail *t)
     zo_room room = zo_net_room(net, t->scratch);
     const float *in = t->in;
     size_t ld = t->ld;
-    for (int i = t->from; i < net->stages; i++) {
+    int to = t->to ? t->to : net->stages;
+    for (int i = t->from; i < to; i++) {
         const zo_stage *s = net->stage + i;
         zo_rows rows = {.m = t->m, .in = in, .ld = ld, .h = zo_net_slot(net, t->scratch, t->most, i)};
         if (s->layer->residual) find_other(net, t, s, &rows);

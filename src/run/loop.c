@@ -13,6 +13,8 @@
 #define REPORT_SECONDS 0.1
 #define SAVE_SECONDS 2 /* least time between two saved states, */
 #define SAVE_SHARE 100 /* and at least so many times what saving one takes: 1 % */
+#define SAVE_RATE                                                                                  \
+    5e8 /* bytes per second, of a trainer with large states and an end of its own, before one was saved */
 
 bool zo_loop_by_loss(const zo_trainer *trainer, bool user)
 {
@@ -32,13 +34,15 @@ double zo_loop_seconds(const zo_loop *l)
     return l->journal ? l->course.seconds : zo_loop_clock() - l->training;
 }
 
-/* Share of the budget spent, before the next step. */
+/* Share of the budget spent, before the next step; or of its own work, where the trainer has an end and no budget is given. */
 static double progress_of(const zo_loop *l)
 {
     const zo_train_def *d = l->def;
     const zo_course *c = &l->course;
     bool none = d->seconds == 0 && d->epochs == 0 && d->forwards == 0;
     double seconds = none ? 60 : d->seconds, p = 0, share;
+    if (l->done) return 1;
+    if (none && zo_trainer_late(l->trainer)) return zo_trainer_progress(l->trainer);
     if (seconds > 0 && (share = zo_loop_seconds(l) / seconds) > p) p = share;
     if (d->epochs > 0 && (share = c->examples / (double)l->task->part[ZO_TRAIN].n / d->epochs) > p)
         p = share;
@@ -187,12 +191,14 @@ static void assess(zo_loop *l, zo_entry_type type)
 
 void zo_loop_last_look(zo_loop *l)
 {
+    if (zo_trainer_late(l->trainer) && !l->done) return; /* there is no network yet */
     if (l->course.step > l->course.assessed) assess(l, ZO_ENTRY_LAST_LOOK);
 }
 
 static bool look_due(const zo_loop *l)
 {
     const zo_course *c = &l->course;
+    if (zo_trainer_late(l->trainer)) return false; /* the last look is the only one */
     double since = c->cost - c->assessed_cost;
     double validation = (double)l->task->part[ZO_VALIDATION].n * zo_net_cost(l->kept);
     if (!c->any) return true;
@@ -225,7 +231,7 @@ static zo_status go_back(zo_loop *l, double loss)
 {
     zo_course *c = &l->course;
     c->sound = false;
-    if (c->back || !c->step) return ZO_OK;
+    if (c->back || !c->step || !l->trainer->class->calm) return ZO_OK;
     if (!zo_trainer_go_back(l->trainer, c->step))
         return zo_fail(l->ctx, ZO_FORMAT, "the state of step %lld is damaged", (long long)c->kept);
     c->sound = true;
@@ -328,6 +334,8 @@ static void count(zo_loop *l, const zo_step_info *step)
     c->dropped += step->dropped;
     c->cost += step->cost;
     c->examples += (double)step->examples;
+    l->done = step->done;
+    if (zo_trainer_late(l->trainer) && isnan(step->loss)) return; /* a step without one */
     c->loss_sum += step->loss;
     c->since++;
 }
@@ -338,7 +346,7 @@ static zo_status settle(zo_loop *l, zo_status status, const zo_step_info *step)
     if (status && status != ZO_DIVERGED) return status;
     count(l, step);
     if (l->course.step == 1 && !status) l->course.start = fmax(l->course.start, fabs(step->loss));
-    if (!status && !has_exploded(l, step)) return ZO_OK;
+    if (!status && (zo_trainer_late(l->trainer) || !has_exploded(l, step))) return ZO_OK;
     if (status)
         snprintf(l->why, sizeof l->why, "no loss of the batch is finite any more");
     else
@@ -433,10 +441,10 @@ static zo_status turn(zo_loop *l, bool *ended)
     } else if (!status) {
         status = zo_loop_go_live(l);
         double progress = progress_of(l);
-        *ended = progress >= 1;
+        *ended = progress >= 1 && !zo_trainer_late(l->trainer);
         if (!status && !*ended) status = step_live(l, progress);
     }
-    *ended |= !l->course.sound;
+    *ended |= !l->course.sound || l->done;
     if (zo_loop_clock() - l->reported <= REPORT_SECONDS || status || *ended || look_due(l))
         return status;
     fill_report(l);
@@ -450,6 +458,10 @@ zo_status zo_loop_run(zo_loop *l)
     l->saved = l->interval_start = l->reported = zo_loop_clock();
     l->interval_cost = l->course.cost;
     if (l->measure) start_timing(l);
+    if (zo_trainer_late(l->trainer)) {
+        if (!l->course.any) l->course.sound = true; /* there was no look yet, nor will be soon */
+        l->saving = (double)zo_trainer_state_size(l->trainer) / SAVE_RATE;
+    }
     zo_status status = skip(l);
     /* What the journal tells of another run's steps is no help to one that was changed by force. */
     bool live = !l->journal || (l->record && *l->record->forced);

@@ -24,6 +24,7 @@ typedef struct zo_loop {
     zo_record *record;    /* NULL: none */
     zo_journal *journal;  /* being read; NULL once live */
     bool live;
+    bool done;         /* the trainer has nothing left to do */
     bool only_journal; /* takes just `steps` steps, all from the journal */
     int64_t steps;
     int64_t again;        /* steps taken again; */

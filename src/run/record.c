@@ -447,12 +447,13 @@ void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss)
 }
 
 /* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
-zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result, const zo_net *net)
+zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result,
+                          const zo_net *net, bool model)
 {
     if (!r->ctx) return ZO_OK;
     bool failed = false;
     zo_unreserve(r->ctx, r->spare);
-    zo_status status = zo_net_save(net, r->model);
+    zo_status status = model ? zo_net_save(net, r->model) : ZO_OK;
     zo_reserve(r->ctx, r->spare);
     zo_status line = add_line(r, zo_metrics_result(end, result, net, &failed), &failed);
     if (!line) line = zo_append_sync(&r->lines);

@@ -67,9 +67,9 @@ void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss);
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
                           const zo_trainer *trainer);
 
-/* Writes the model and the result, and notes the end. Errors: IO. */
+/* Writes the model, if there is one yet, and the result, and notes the end. Errors: IO. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result,
-                          const zo_net *net);
+                          const zo_net *net, bool model);
 
 /* Frees, closes and unlocks, without writing. */
 void zo_record_fini(zo_record *r);

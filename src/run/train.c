@@ -5,6 +5,8 @@
 
 #include "run/loop.h"
 
+enum { SPEC_MOST = 4096 };
+
 typedef struct run {
     zo_context *ctx;
     const zo_train_def *def;
@@ -48,9 +50,12 @@ static zo_status make_trainer(run *r)
     const zo_task *task = def->task;
     zo_net *net = NULL;
     zo_status status = ZO_OK;
-    if (!def->init) {
+    char spec[SPEC_MOST];
+    if (!def->init && !def->net)
+        status = zo_method_net(r->ctx, def->method, task, def->settings, spec, sizeof spec);
+    if (!def->init && !status) {
         zo_net_def n = zo_net_default_def();
-        n.spec = def->net ? def->net : task->net;
+        n.spec = def->net ? def->net : spec;
         n.inputs = task->inputs;
         n.height = task->height;
         n.width = task->width;
@@ -120,9 +125,10 @@ static void finish(run *r)
     zo_loop *l = &r->loop;
     zo_course *c = &l->course;
     v->seconds_training = zo_loop_seconds(l);
-    zo_assess(&l->assessor, l->kept, ZO_TEST, &v->test_loss, &v->test_accuracy);
+    v->test_loss = v->test_accuracy = NAN;
+    if (c->any) zo_assess(&l->assessor, l->kept, ZO_TEST, &v->test_loss, &v->test_accuracy);
     v->train_loss = c->train_loss;
-    v->validation_loss = c->best_loss;
+    v->validation_loss = c->any ? c->best_loss : NAN;
     v->validation_accuracy = c->best;
     v->seconds_target = c->seconds_target;
     v->cost = c->cost;
@@ -172,7 +178,7 @@ static zo_status train_and_record(run *r)
                                       status == ZO_OK          ? ZO_END_DONE
                                       : status == ZO_CANCELLED ? ZO_END_STOPPED
                                                                : ZO_END_DIVERGED,
-                                      r->result, l->kept);
+                                      r->result, l->kept, l->course.any);
     if (saved || !status) return saved;
     if (status == ZO_DIVERGED && r->def->out)
         return zo_fail(r->ctx, status, "%s (the best network so far is in %s)", why, r->def->out);

@@ -67,8 +67,8 @@ static void compare_state(const zo_rebuild *b, const saved *s, zo_verified *out)
     compare_numbers(out, b->loop.kept->params, s->kept->params, net->arena);
     out->different += digest(b->loop.trainer) != digest(s->trainer);
     out->different += !same_course(b->loop.course, s->course);
-    out->different +=
-        memcmp(b->loop.trainer->good, s->trainer->good, zo_trainer_state_size(s->trainer)) != 0;
+    const char *good = b->loop.trainer->good; /* NULL: the class keeps none */
+    out->different += good && memcmp(good, s->trainer->good, zo_trainer_state_size(s->trainer)) != 0;
     out->numbers += 3;
     out->checkpoint = true;
 }

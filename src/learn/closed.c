@@ -1,0 +1,378 @@
+/* The trainer around a closed form: definition, phases, state. */
+#include "learn/closed.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- definition ---- */
+
+zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
+                                  const char *const *given, zo_closed_settings *set)
+{
+    zo_augment_settings augment;
+    zo_block block[] = {{info, set}, {&zo_augment_info, &augment}};
+    *set = (zo_closed_settings){.whiten = 0.05, .filters = ZO_CLOSED_RANDOM};
+    zo_params_default(info->params, set);
+    zo_params_default(zo_augment_info.params, &augment);
+    return zo_params_apply(ctx, given, block, 2);
+}
+
+static zo_status read_settings(zo_closed *c, const zo_trainer_def *def, const zo_method *method)
+{
+    const char *name = c->info->name;
+    if (*method->rule)
+        return zo_fail(c->ctx, ZO_USAGE, "%s takes no steps along a direction: it has no rule",
+                       name);
+    if (def->loss || def->batch_loss)
+        return zo_fail(c->ctx, ZO_UNSUPPORTED,
+                       "%s solves for the least squared error: it cannot serve a loss of your own",
+                       name);
+    zo_status status = zo_closed_settings_read(c->ctx, c->info, def->settings, &c->set);
+    zo_block augment = {&zo_augment_info, &c->augment_set};
+    zo_params_default(zo_augment_info.params, &c->augment_set);
+    for (const zo_param *p = zo_augment_info.params; p->name && !status; p++) {
+        const char *value = zo_settings_get(def->settings, p->name);
+        char text[ZO_TEXT_MAX];
+        if (!value) continue;
+        snprintf(text, sizeof text, "%s=%s", p->name, value);
+        status = zo_params_apply(c->ctx, (const char *const[]){text, NULL}, &augment, 1);
+    }
+    if (!status) status = zo_augment_init(&c->augment, &c->augment_set, c->task, c->seed);
+    if (status || c->augment.any == (c->set.copies > 0)) return status;
+    return c->augment.any
+               ? zo_fail(c->ctx, ZO_USAGE,
+                         "%s: each row is seen once; shift, flip, rotate and cutout change "
+                         "copies of it: set copies too",
+                         name)
+               : zo_fail(c->ctx, ZO_USAGE,
+                         "%s: copies=%lld would be the same rows: set shift, flip, rotate or "
+                         "cutout too",
+                         name, (long long)c->set.copies);
+}
+
+static zo_status check_net(zo_closed *c)
+{
+    const zo_net *net = c->net;
+    const zo_stage *s = net->stage + net->stages - 1;
+    if (strcmp(s->layer->info.name, "dense") != 0 || s->activation)
+        return zo_fail(c->ctx, ZO_UNSUPPORTED,
+                       "%s solves for a last layer that is dense, without an activation; \"%s\" "
+                       "does not end so: end it with dense%d",
+                       c->info->name, net->spec, net->outputs);
+    c->last = net->stages - 1;
+    c->p = s->rows;
+    c->q = (size_t)net->outputs;
+    return ZO_OK;
+}
+
+static zo_status check_classes(const zo_closed *c, int64_t *count)
+{
+    const zo_examples *part = &c->task->part[ZO_TRAIN];
+    int there = 0;
+    for (int64_t i = 0; i < part->n; i++) count[part->label[i]]++;
+    for (int k = 0; k < c->task->classes; k++) there += count[k] > 0;
+    for (int k = 0; k < c->task->classes && c->class_weight; k++) {
+        if (count[k])
+            c->class_weight[k] = (float)((double)part->n / ((double)there * (double)count[k]));
+    }
+    if (there > 1) return ZO_OK;
+    return zo_fail(c->ctx, ZO_USAGE,
+                   "%s: the training part of \"%s\" has one class only: nothing tells it from "
+                   "others",
+                   c->info->name, c->task->name);
+}
+
+static zo_status check_data(zo_closed *c)
+{
+    const zo_task *t = c->task;
+    if (c->set.balance && !t->classes)
+        return zo_fail(c->ctx, ZO_USAGE, "%s: balance is for classes", c->info->name);
+    if (!t->part[ZO_TRAIN].x) return ZO_OK; /* hollow: nothing is ever solved */
+    if (!(c->set.lambda > 0) && t->part[ZO_VALIDATION].n < 1)
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: there is no validation part to choose lambda on: set lambda",
+                       c->info->name);
+    if (!t->classes) return ZO_OK;
+    int64_t *count = zo_alloc_zero(c->ctx, (size_t)t->classes, sizeof *count);
+    if (c->set.balance)
+        c->class_weight = zo_alloc_zero(c->ctx, (size_t)t->classes, sizeof *c->class_weight);
+    bool there = count && (c->class_weight || !c->set.balance);
+    zo_status status = there ? check_classes(c, count) : ZO_NO_MEMORY;
+    zo_free(c->ctx, count);
+    return status;
+}
+
+/* The most features whose sums and factors keep to `room` bytes. */
+static size_t features_that_fit(const zo_closed *c, double room)
+{
+    size_t low = 0, high = c->p;
+    while (low < high) {
+        size_t p = (low + high + 1) / 2;
+        if (zo_closed_bytes(c, p) <= room)
+            low = p;
+        else
+            high = p - 1;
+    }
+    return low;
+}
+
+static zo_status check_memory(const zo_closed *c)
+{
+    const zo_context *ctx = c->ctx;
+    zo_machine_info machine;
+    double need = zo_closed_bytes(c, c->p), room = INFINITY, gib = 1024.0 * 1024 * 1024;
+    zo_machine(c->ctx, false, &machine);
+    if (machine.memory > 0) room = (double)machine.memory;
+    if (ctx->limit && (double)ctx->limit < room) room = (double)ctx->limit;
+    room -= (double)ctx->held;
+    if (need <= room) return ZO_OK;
+    size_t fit = features_that_fit(c, room), units = 0;
+    for (int i = 0; i < c->last; i++) {
+        const zo_stage *s = c->net->stage + i;
+        if (!strcmp(s->layer->info.name, "dense")) units = s->columns;
+    }
+    if (units + fit > c->p)
+        return zo_fail(ctx, ZO_NO_MEMORY,
+                       "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu of the %zu "
+                       "units fit",
+                       c->info->name, c->p, need / gib, room / gib, units + fit - c->p, units);
+    return zo_fail(ctx, ZO_NO_MEMORY,
+                   "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu features fit",
+                   c->info->name, c->p, need / gib, room / gib, fit);
+}
+
+zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *def,
+                         const zo_method *method, zo_net *net, const zo_class_info *info)
+{
+    *c = (zo_closed){.ctx = ctx, .info = info, .task = def->task, .net = net, .seed = def->seed};
+    zo_status status = read_settings(c, def, method);
+    if (!status) status = check_net(c);
+    if (!status) status = check_data(c);
+    if (!status) status = zo_closed_fill_check(c);
+    return status ? status : check_memory(c);
+}
+
+void zo_closed_fini(void *state)
+{
+    zo_closed *c = state;
+    const zo_context *ctx = c->ctx;
+    if (!ctx) return;
+    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_gram_destroy(c->gram);
+    zo_net_destroy(c->net);
+}
+
+/* ---- steps ---- */
+
+static zo_status take_rows(zo_closed *c, zo_step_info *out)
+{
+    int64_t before = c->position;
+    zo_status status = zo_closed_tile(c);
+    out->examples += c->position - before;
+    return status;
+}
+
+static zo_status solve(zo_closed *c, zo_step_info *out)
+{
+    zo_status status = zo_closed_solve(c, &out->loss);
+    if (!status) c->phase = ZO_CLOSED_DONE;
+    return status;
+}
+
+/* What one step does in its phase. */
+static zo_status advance(zo_closed *c, zo_step_info *out)
+{
+    int scale;
+    zo_status status = ZO_OK;
+    switch ((zo_closed_phase)c->phase) {
+    case ZO_CLOSED_AT_FILL:
+        status = zo_closed_fill(c);
+        if (status) return status;
+        c->phase = c->set.body == ZO_CLOSED_FILL ? ZO_CLOSED_AT_STATISTICS : ZO_CLOSED_AT_ROWS;
+        c->position = 0;
+        return ZO_OK;
+    case ZO_CLOSED_AT_STATISTICS:
+        scale = zo_closed_next_scale(c, (int)c->position);
+        if (scale >= 0) status = zo_closed_scale(c, scale);
+        if (status) return status;
+        c->position = scale + 1;
+        if (scale < 0 || zo_closed_next_scale(c, scale + 1) < 0) {
+            c->phase = ZO_CLOSED_AT_ROWS;
+            c->position = 0;
+        }
+        return ZO_OK;
+    case ZO_CLOSED_AT_ROWS:
+        return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, out);
+    case ZO_CLOSED_DONE: return ZO_OK;
+    }
+    return ZO_OK;
+}
+
+/* The budget is spent: a tile, if there was none, and the solve. */
+static zo_status finish(zo_closed *c, zo_step_info *out)
+{
+    zo_status status = ZO_OK;
+    while (!status && c->phase < ZO_CLOSED_AT_ROWS) status = advance(c, out);
+    if (!status && c->position == 0) status = take_rows(c, out);
+    if (!status && c->position < zo_closed_all_rows(c))
+        zo_log(c->ctx, ZO_LOG_WARNING,
+               "%s: the budget ended before all rows were in: solved with %lld of %lld",
+               c->info->name, (long long)c->position, (long long)zo_closed_all_rows(c));
+    return status ? status : solve(c, out);
+}
+
+zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
+{
+    zo_closed *c = state;
+    *out = (zo_step_info){.loss = NAN};
+    c->cost = 0;
+    zo_status status = zo_closed_rows_init(c);
+    if (!status)
+        status = progress < 1 || c->phase == ZO_CLOSED_DONE ? advance(c, out) : finish(c, out);
+    if (status) return status;
+    out->step = ++c->step;
+    out->cost = c->cost;
+    out->done = c->phase == ZO_CLOSED_DONE;
+    return ZO_OK;
+}
+
+double zo_closed_progress(const void *state)
+{
+    const zo_closed *c = state;
+    if (c->phase == ZO_CLOSED_DONE) return 1;
+    if (c->phase < ZO_CLOSED_AT_ROWS) return 0.02 * (double)c->phase;
+    return 0.05 + 0.8 * (double)c->position / (double)zo_closed_all_rows(c);
+}
+
+const zo_net *zo_closed_net(const void *state) { return ((const zo_closed *)state)->net; }
+
+zo_uses zo_closed_uses(const void *state)
+{
+    (void)state;
+    return ZO_USES_LOSS_DERIVATIVE;
+}
+
+/* ---- state ---- */
+
+/* Bytes of the arrays of the sums, as gram.h says. */
+static size_t gram_bytes(const zo_closed *c)
+{
+    size_t p = c->p, q = c->q, t = ZO_GRAM_TILE,
+           floats =
+               zo_square_floats(p) + zo_square_rows(p) * zo_round16(q) + p + q + t * (p + q + 1);
+    return 32 + floats * sizeof(float) + (p + q) * sizeof(double);
+}
+
+size_t zo_closed_saved(const void *state)
+{
+    const zo_closed *c = state;
+    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c);
+}
+
+static void add_zeros(zo_file_out *out, size_t n)
+{
+    static const char zeros[4096];
+    for (size_t part; n; n -= part) {
+        part = n < sizeof zeros ? n : sizeof zeros;
+        zo_file_out_add(out, zeros, part);
+    }
+}
+
+void zo_closed_save(const void *state, zo_file_out *out)
+{
+    const zo_closed *c = state;
+    zo_gram_array array[ZO_GRAM_ARRAYS];
+    zo_file_out_add(out, &c->step, sizeof c->step);
+    zo_file_out_add(out, &c->phase, sizeof c->phase);
+    zo_file_out_add(out, &c->position, sizeof c->position);
+    zo_file_out_add(out, c->net->params, c->net->arena * sizeof(float));
+    if (!c->gram) {
+        add_zeros(out, gram_bytes(c));
+        return;
+    }
+    zo_gram_state(c->gram, array);
+    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_file_out_add(out, array[i].data, array[i].bytes);
+}
+
+/* Whether sums belong to this place. */
+static bool has_sums(int64_t phase, int64_t position)
+{
+    return phase == ZO_CLOSED_DONE || (phase == ZO_CLOSED_AT_ROWS && position > 0);
+}
+
+static bool load_gram(zo_closed *c, zo_reader *in)
+{
+    zo_gram_array array[ZO_GRAM_ARRAYS];
+    zo_gram *gram;
+    if (zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &gram)) return false;
+    zo_gram_state(gram, array);
+    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
+    if (in->failed || zo_gram_loaded(gram)) {
+        zo_gram_destroy(gram);
+        return false;
+    }
+    zo_gram_destroy(c->gram);
+    c->gram = gram;
+    return true;
+}
+
+bool zo_closed_load(void *state, zo_reader *in)
+{
+    zo_closed *c = state;
+    int64_t step, phase, position;
+    zo_reader_take(in, &step, sizeof step);
+    zo_reader_take(in, &phase, sizeof phase);
+    zo_reader_take(in, &position, sizeof position);
+    size_t params = c->net->arena * sizeof(float), sums = gram_bytes(c);
+    int64_t most = phase < ZO_CLOSED_AT_ROWS ? c->last + 1 : zo_closed_all_rows(c);
+    if (in->failed || (size_t)(in->end - in->at) < params + sums) return false;
+    if (step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 || position > most)
+        return false;
+    const char *numbers = in->at;
+    in->at += params;
+    if (has_sums(phase, position)) {
+        if (!load_gram(c, in)) return false;
+    } else {
+        in->at += sums;
+        zo_gram_destroy(c->gram);
+        c->gram = NULL;
+    }
+    memcpy(c->net->params, numbers, params);
+    c->step = step, c->phase = phase, c->position = position;
+    return true;
+}
+
+/* ---- what it says of itself ---- */
+
+const char *zo_closed_setting(const void *state, int index)
+{
+    zo_closed *c = (zo_closed *)state; /* the line is scratch */
+    const zo_block block[] = {{c->info, &c->set}, {&zo_augment_info, &c->augment_set}};
+    for (int b = 0; b < 2; b++) {
+        for (const zo_param *p = block[b].of->params; p->name; p++) {
+            if (index-- > 0) continue;
+            zo_param_show(p, block[b].values, c->line, sizeof c->line);
+            return c->line;
+        }
+    }
+    return NULL;
+}
+
+const char *zo_closed_plan(const void *state, int index)
+{
+    zo_closed *c = (zo_closed *)state;
+    const zo_stage *s = c->net->stage + c->last;
+    bool chosen = !(c->set.lambda > 0);
+    if (index == 0)
+        snprintf(c->line, sizeof c->line,
+                 "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
+                 s->word, c->net->word[s->word], c->p, zo_closed_bytes(c, c->p) / 1e9);
+    else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
+        snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
+                 chosen ? ", chosen on validation" : "", (long long)c->position);
+    else
+        return NULL;
+    return c->line;
+}

@@ -1,0 +1,209 @@
+/* Rows through the fixed part of the net. */
+#include <math.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "learn/closed.h"
+
+enum { STATISTICS_ROWS = 10000 };
+#define DEVIATION_LEAST 1e-2 /* added to it: features that hardly move are not blown up */
+
+int64_t zo_closed_all_rows(const zo_closed *c)
+{
+    return c->task->part[ZO_TRAIN].n * (1 + c->set.copies);
+}
+
+int64_t zo_closed_place(const zo_closed *c, int64_t row)
+{
+    return c->order[row % c->task->part[ZO_TRAIN].n];
+}
+
+zo_status zo_closed_rows_init(zo_closed *c)
+{
+    if (c->order) return ZO_OK;
+    const zo_context *ctx = c->ctx;
+    const zo_net *net = c->net;
+    size_t n = (size_t)c->task->part[ZO_TRAIN].n, workers = (size_t)zo_context_threads(ctx);
+    c->rows = ZO_CLOSED_ROWS_ITEM;
+    while (c->rows > 8 && c->rows * net->widest > 131072) c->rows /= 2;
+    c->x_floats = ZO_CLOSED_ROWS_ITEM * net->stage[0].ld_in;
+    c->scratch_floats = zo_round16(zo_net_scratch(net, c->rows));
+    c->x = zo_alloc_zero(ctx, workers * c->x_floats, sizeof *c->x);
+    c->scratch = zo_alloc_zero(ctx, workers * c->scratch_floats, sizeof *c->scratch);
+    int32_t *order = zo_alloc(ctx, n * sizeof *order);
+    if (!c->x || !c->scratch || !order) {
+        zo_free(ctx, c->x);
+        zo_free(ctx, c->scratch);
+        zo_free(ctx, order);
+        c->x = c->scratch = NULL;
+        return ZO_NO_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) order[i] = (int32_t)i;
+    zo_random r = zo_random_at(c->seed, ZO_FOR_BATCHES, 0, 0);
+    zo_random_shuffle(&r, (uint32_t)n, order);
+    c->order = order;
+    return ZO_OK;
+}
+
+/* The inputs of row `row`, possibly changed. */
+static void gather(const zo_closed_rows *rows, int64_t row, float *to)
+{
+    const zo_closed *c = rows->c;
+    const zo_examples *part = &c->task->part[rows->part];
+    size_t ld = (size_t)c->task->stride;
+    if (rows->part != ZO_TRAIN) {
+        memcpy(to, part->x + (size_t)row * ld, ld * sizeof *to);
+        return;
+    }
+    int64_t at = zo_closed_place(c, row), copy = row / part->n;
+    const float *x = part->x + (size_t)at * ld;
+    if (copy)
+        zo_augment_example(&c->augment, copy, (int)at, x, to);
+    else
+        memcpy(to, x, ld * sizeof *to);
+}
+
+static void run_item(void *arg, int64_t item, int worker)
+{
+    const zo_closed_rows *rows = arg;
+    const zo_closed *c = rows->c;
+    const zo_net *net = c->net;
+    float *x = c->x + (size_t)worker * c->x_floats,
+          *scratch = c->scratch + (size_t)worker * c->scratch_floats;
+    int64_t first = item * ZO_CLOSED_ROWS_ITEM,
+            end = first + ZO_CLOSED_ROWS_ITEM < rows->n ? first + ZO_CLOSED_ROWS_ITEM : rows->n;
+    size_t ld_in = net->stage[0].ld_in, ld = net->stage[rows->to].ld_in, copied = rows->ld;
+    if (copied > ld) copied = ld;
+    for (int64_t at = first; at < end;) {
+        size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
+        for (size_t i = 0; i < m; i++) gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
+        zo_tail tail = {.params = net->params,
+                        .m = m,
+                        .in = x,
+                        .ld = ld_in,
+                        .scratch = scratch,
+                        .most = c->rows,
+                        .to = rows->to};
+        const float *y = rows->to ? zo_net_tail(net, &tail) : x;
+        for (size_t i = 0; i < m; i++, at++)
+            memcpy(rows->out + (size_t)at * rows->ld, y + i * ld, copied * sizeof *y);
+    }
+}
+
+void zo_closed_run(const zo_closed_rows *rows)
+{
+    zo_closed *c = rows->c;
+    int64_t items = (rows->n + ZO_CLOSED_ROWS_ITEM - 1) / ZO_CLOSED_ROWS_ITEM;
+    zo_parallel(c->ctx, items, run_item, (void *)rows);
+    c->cost += (double)rows->n * (zo_net_tail_cost(c->net, 0) - zo_net_tail_cost(c->net, rows->to));
+}
+
+/* ---- scale layers ---- */
+
+int zo_closed_next_scale(const zo_closed *c, int from)
+{
+    for (int i = from; i < c->last; i++) {
+        const zo_stage *s = c->net->stage + i;
+        if (!strcmp(s->layer->info.name, "scale") && zo_shape_pixels(&s->in) == 1) return i;
+    }
+    return -1;
+}
+
+typedef struct column_sums {
+    const float *h;
+    size_t n, width, ld;
+    double *sum, *square; /* about the first row, which loses nothing where means are large */
+} column_sums;
+
+/* Columns of a block, row after row. */
+static void add_columns(void *arg, int64_t block, int worker)
+{
+    (void)worker;
+    const column_sums *s = arg;
+    size_t first = (size_t)block * 64, end = first + 64 < s->width ? first + 64 : s->width;
+    for (size_t i = 0; i < s->n; i++) {
+        for (size_t j = first; j < end; j++) {
+            double d = (double)s->h[i * s->ld + j] - (double)s->h[j];
+            s->sum[j] += d;
+            s->square[j] += d * d;
+        }
+    }
+}
+
+static void set_scale(zo_closed *c, const zo_stage *s, const column_sums *a)
+{
+    float *gain = c->net->params + s->weight, *shift = c->net->params + s->bias;
+    for (size_t j = 0; j < s->columns; j++) {
+        double off = a->sum[j] / (double)a->n, mean = (double)a->h[j] + off,
+               variance = a->square[j] / (double)a->n - off * off,
+               g = 1 / (sqrt(fmax(variance, 0)) + DEVIATION_LEAST);
+        gain[j] = (float)g;
+        if (s->has_bias) shift[j] = (float)(-mean * g);
+    }
+}
+
+zo_status zo_closed_scale(zo_closed *c, int stage)
+{
+    const zo_stage *s = c->net->stage + stage;
+    int64_t n = c->task->part[ZO_TRAIN].n;
+    if (n > STATISTICS_ROWS) n = STATISTICS_ROWS;
+    float *h = zo_alloc(c->ctx, (size_t)n * s->ld_in * sizeof *h);
+    double *sums = zo_alloc_zero(c->ctx, 2 * s->columns, sizeof *sums);
+    zo_status status = h && sums ? ZO_OK : ZO_NO_MEMORY;
+    if (!status) {
+        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, 0, n, h, s->ld_in});
+        column_sums a = {h, (size_t)n, s->columns, s->ld_in, sums, sums + s->columns};
+        zo_parallel(c->ctx, (int64_t)((s->columns + 63) / 64), add_columns, &a);
+        c->cost += 2.0 * (double)n * (double)s->columns;
+        bool finite = true;
+        for (size_t j = 0; j < s->columns; j++) finite &= isfinite(a.square[j]) != 0;
+        if (finite)
+            set_scale(c, s, &a);
+        else
+            status = zo_fail(c->ctx, ZO_FORMAT, "%s: what comes into \"%s\" is not finite",
+                             c->info->name, c->net->word[s->word]);
+    }
+    zo_free(c->ctx, h);
+    zo_free(c->ctx, sums);
+    return status;
+}
+
+/* ---- tiles ---- */
+
+static void fill_targets(const zo_closed *c, int64_t row, size_t i)
+{
+    const zo_examples *part = &c->task->part[ZO_TRAIN];
+    size_t at = (size_t)zo_closed_place(c, row), q = c->q;
+    if (!part->label) {
+        memcpy(c->y + i * q, part->target + at * q, q * sizeof *c->y);
+        return;
+    }
+    for (size_t j = 0; j < q; j++) c->y[i * q + j] = part->label[at] == (int32_t)j ? 1 : -1;
+    if (c->w) c->w[i] = c->class_weight[part->label[at]];
+}
+
+zo_status zo_closed_tile_init(zo_closed *c)
+{
+    if (c->h) return ZO_OK;
+    c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->p, sizeof *c->h);
+    c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
+    if (c->class_weight) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
+    return c->h && c->y && (c->w || !c->class_weight) ? ZO_OK : ZO_NO_MEMORY;
+}
+
+zo_status zo_closed_tile(zo_closed *c)
+{
+    int64_t left = zo_closed_all_rows(c) - c->position, m = left;
+    if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
+    zo_status status = zo_closed_tile_init(c);
+    if (!status && !c->gram)
+        status = zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &c->gram);
+    if (status) return status;
+    zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->last, c->position, m, c->h, c->p});
+    for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
+    status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
+    double p = (double)c->p, q = (double)c->q;
+    c->cost += (double)m * (p * p / 2 + p * q);
+    if (!status) c->position += m;
+    return status;
+}

@@ -1,0 +1,11 @@
+/* Eigenvalues and vectors of small symmetric matrices, in plain float64 loops: the same bits everywhere, which LAPACK does not promise. */
+#ifndef ZO_LINEAR_EIGEN_H
+#define ZO_LINEAR_EIGEN_H
+
+#include <stddef.h>
+
+/* a [n][n] = V diag(value) V^T by cyclic Jacobi rotations (Golub & Van Loan, Matrix Computations, 8.5). a is spoilt; row i of v [n][n] is the
+ * vector of value[i]; in no order. About 20 n^3 multiply-adds: for n up to a few hundred. */
+void zo_eigen_symmetric(double *a, size_t n, double *v, double *value);
+
+#endif
