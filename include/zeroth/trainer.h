@@ -74,7 +74,7 @@ typedef struct zo_step_info {
 } zo_step_info;
 
 /** One bounded step. `progress` in [0, 1] is the share of the budget spent; schedules depend on it and on nothing
- *  else. Same seed, same progress values: same bits, for any threads and kernels. Errors: CANCELLED (nothing changed),
+ *  else. A method that is done at some point (zo_step_info.done) finishes in the step with progress 1 with what it has. Same seed, same progress values: same bits, for any threads and kernels. Errors: CANCELLED (nothing changed),
  *  DIVERGED (no finite loss in the batch; nothing changed, *out is filled with a loss of NaN), USAGE. `out` may be NULL. */
 ZO_API zo_status zo_trainer_step(zo_trainer *trainer, double progress, zo_step_info *out);
 
