@@ -260,6 +260,119 @@ static void filters_are_whitened(void **state)
     zo_task_destroy(task);
 }
 
+/* ---- units ---- */
+
+/* The weights of unit j. */
+static void unit_of(const zo_net *net, size_t j, double *w)
+{
+    const zo_stage *s = net->stage;
+    for (size_t i = 0; i < s->rows; i++)
+        w[i] = (double)net->params[s->weight + zo_stage_at(s, i, j)];
+}
+
+/* Whether w is the difference of examples a and b, made 1 long. */
+static bool is_difference(const zo_task *t, int64_t a, int64_t b, const double *w)
+{
+    const float *x = t->part[ZO_TRAIN].x + a * t->stride, *y = t->part[ZO_TRAIN].x + b * t->stride;
+    double length = 0, off = 0;
+    for (int i = 0; i < t->inputs; i++) {
+        double d = (double)x[i] - (double)y[i];
+        length += d * d;
+    }
+    for (int i = 0; i < t->inputs; i++) {
+        double d = ((double)x[i] - (double)y[i]) / sqrt(length) - w[i];
+        off += d * d;
+    }
+    return off < 1e-10;
+}
+
+static void units_of_classes_are_differences(void **state)
+{
+    (void)state;
+    enum { UNITS = 20 };
+    double w[6];
+    zo_task *task = make_task(ctx, 60, 6, 3, 3);
+    zo_net *net = make_net(ctx, task, "dense20 relu dense3", 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS("weights=class"));
+    const zo_examples *part = &task->part[ZO_TRAIN];
+    solve(t);
+    for (size_t j = 0; j < UNITS; j++) {
+        bool found = false;
+        unit_of(zo_trainer_net(t), j, w);
+        for (int64_t a = 0; a < part->n; a++)
+            for (int64_t b = 0; b < part->n; b++)
+                found |= part->label[a] != part->label[b] && is_difference(task, a, b, w);
+        assert_true(found);
+    }
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+/* Normal weights are never 0 by themselves: what is not 0 fills a rectangle. */
+static void fields_are_rectangles(void **state)
+{
+    (void)state;
+    enum { SIDE = 14, UNITS = 40 };
+    double w[SIDE * SIDE];
+    bool smaller = false;
+    zo_task *task = make_images(ctx, 60, SIDE, SIDE, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "dense40 relu dense3", 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS("fields=yes"));
+    solve(t);
+    for (size_t j = 0; j < UNITS; j++) {
+        int top = SIDE, left = SIDE, bottom = -1, right = -1, count = 0;
+        double length = 0;
+        unit_of(zo_trainer_net(t), j, w);
+        for (int i = 0; i < SIDE * SIDE; i++) {
+            length += w[i] * w[i];
+            if (w[i] == 0) continue;
+            int y = i / SIDE, x = i % SIDE;
+            top = y < top ? y : top, bottom = y > bottom ? y : bottom;
+            left = x < left ? x : left, right = x > right ? x : right;
+            count++;
+        }
+        int height = bottom - top + 1, width = right - left + 1;
+        assert_int_equal(count, height * width);
+        assert_true(height >= 10 && width >= 10);
+        assert_near(length, 1, 1e-5, 0, "the length of a unit");
+        smaller |= count < SIDE * SIDE;
+    }
+    assert_true(smaller);
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+/* gain = 1 / (deviation + 0.01), shift = -mean gain; more rows than a tile. */
+static void scales_are_those_of_the_rows(void **state)
+{
+    (void)state;
+    zo_task *task = make_task(ctx, 5000, 7, 3, 3);
+    zo_net *net = make_net(ctx, task, "scale dense20 relu dense3", 1);
+    zo_examples *part = &task->part[ZO_TRAIN];
+    for (int64_t i = 0; i < part->n; i++) part->x[i * task->stride + 2] += 1000;
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, NULL);
+    solve(t);
+    const zo_net *now = zo_trainer_net(t);
+    for (int j = 0; j < 7; j++) {
+        real mean = 0, square = 0, n = (real)part->n;
+        for (int64_t i = 0; i < part->n; i++) mean += (real)part->x[i * task->stride + j] / n;
+        for (int64_t i = 0; i < part->n; i++) {
+            real d = (real)part->x[i * task->stride + j] - mean;
+            square += d * d / n;
+        }
+        real gain = 1 / (sqrtl(square) + 0.01L);
+        assert_near((double)now->params[now->stage->weight + (size_t)j], (double)gain, 0, 1e-5,
+                    "a gain");
+        assert_near((double)now->params[now->stage->bias + (size_t)j], (double)(-mean * gain), 1e-5,
+                    1e-5, "a shift");
+    }
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* ---- bits ---- */
 
 #define IMAGE_NET "patch3x6,pad1 twosided0.25 cells2 sqrt flatten scale { dense30 relu }cat dense3"
@@ -595,6 +708,9 @@ int main(void)
         cmocka_unit_test(lambda_is_chosen_on_validation),
         cmocka_unit_test(eigenvectors_make_the_matrix_again),
         cmocka_unit_test(filters_are_whitened),
+        cmocka_unit_test(units_of_classes_are_differences),
+        cmocka_unit_test(fields_are_rectangles),
+        cmocka_unit_test(scales_are_those_of_the_rows),
         cmocka_unit_test(bits_depend_on_nothing_else),
         cmocka_unit_test(a_saved_trainer_goes_on),
         cmocka_unit_test(runs_end_when_they_are_done),

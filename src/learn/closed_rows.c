@@ -110,9 +110,10 @@ int zo_closed_next_scale(const zo_closed *c, int from)
 }
 
 typedef struct column_sums {
-    const float *h;
-    size_t n, width, ld;
-    double *sum, *square; /* about the first row, which loses nothing where means are large */
+    const float *h; /* a tile */
+    size_t rows, width, ld;
+    const float *base;    /* [width] the first row: about it large means lose nothing */
+    double *sum, *square; /* [width] of all tiles so far */
 } column_sums;
 
 /* Columns of a block, row after row. */
@@ -121,21 +122,33 @@ static void add_columns(void *arg, int64_t block, int worker)
     (void)worker;
     const column_sums *s = arg;
     size_t first = (size_t)block * 64, end = first + 64 < s->width ? first + 64 : s->width;
-    for (size_t i = 0; i < s->n; i++) {
+    for (size_t i = 0; i < s->rows; i++) {
         for (size_t j = first; j < end; j++) {
-            double d = (double)s->h[i * s->ld + j] - (double)s->h[j];
+            double d = (double)s->h[i * s->ld + j] - (double)s->base[j];
             s->sum[j] += d;
             s->square[j] += d * d;
         }
     }
 }
 
-static void set_scale(zo_closed *c, const zo_stage *s, const column_sums *a)
+/* Sums of the first n rows; h [TILE][ld], base [width]. */
+static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base, column_sums *a)
+{
+    for (int64_t first = 0; first < n; first += (int64_t)a->rows) {
+        a->rows = n - first < ZO_CLOSED_TILE ? (size_t)(n - first) : ZO_CLOSED_TILE;
+        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld});
+        if (!first) memcpy(base, h, a->width * sizeof *h);
+        zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
+    }
+    c->cost += 2.0 * (double)n * (double)a->width;
+}
+
+static void set_scale(zo_closed *c, const zo_stage *s, const column_sums *a, double n)
 {
     float *gain = c->net->params + s->weight, *shift = c->net->params + s->bias;
     for (size_t j = 0; j < s->columns; j++) {
-        double off = a->sum[j] / (double)a->n, mean = (double)a->h[j] + off,
-               variance = a->square[j] / (double)a->n - off * off,
+        double off = a->sum[j] / n, mean = (double)a->base[j] + off,
+               variance = a->square[j] / n - off * off,
                g = 1 / (sqrt(fmax(variance, 0)) + DEVIATION_LEAST);
         gain[j] = (float)g;
         if (s->has_bias) shift[j] = (float)(-mean * g);
@@ -147,18 +160,17 @@ zo_status zo_closed_scale(zo_closed *c, int stage)
     const zo_stage *s = c->net->stage + stage;
     int64_t n = c->task->part[ZO_TRAIN].n;
     if (n > STATISTICS_ROWS) n = STATISTICS_ROWS;
-    float *h = zo_alloc(c->ctx, (size_t)n * s->ld_in * sizeof *h);
+    float *h = zo_alloc(c->ctx, (ZO_CLOSED_TILE + 1) * s->ld_in * sizeof *h);
     double *sums = zo_alloc_zero(c->ctx, 2 * s->columns, sizeof *sums);
     zo_status status = h && sums ? ZO_OK : ZO_NO_MEMORY;
     if (!status) {
-        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, 0, n, h, s->ld_in});
-        column_sums a = {h, (size_t)n, s->columns, s->ld_in, sums, sums + s->columns};
-        zo_parallel(c->ctx, (int64_t)((s->columns + 63) / 64), add_columns, &a);
-        c->cost += 2.0 * (double)n * (double)s->columns;
+        float *base = h + ZO_CLOSED_TILE * s->ld_in;
+        column_sums a = {h, 0, s->columns, s->ld_in, base, sums, sums + s->columns};
+        add_tiles(c, stage, n, h, base, &a);
         bool finite = true;
         for (size_t j = 0; j < s->columns; j++) finite &= isfinite(a.square[j]) != 0;
         if (finite)
-            set_scale(c, s, &a);
+            set_scale(c, s, &a, (double)n);
         else
             status = zo_fail(c->ctx, ZO_FORMAT, "%s: what comes into \"%s\" is not finite",
                              c->info->name, c->net->word[s->word]);
