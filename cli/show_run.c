@@ -133,7 +133,7 @@ static void print_plan(const cli_run *r, int width)
     json_t *line;
     const json_t *plan = plan_of(r);
     if (!json_array_size(plan)) return;
-    char *title = r->plan ? cli_format("plan, from step %lld on",
+    char *title = r->plan ? cli_format("plan, as it was at step %lld",
                                        json_integer_value(json_object_get(r->plan, "step")))
                           : cli_strdup("plan");
     printf("\n%s\n", cli_clean(title));

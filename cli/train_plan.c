@@ -82,7 +82,7 @@ static const char *chosen(const train_options *o, const struct choice *c)
 static void remove_settings_of(const zo_class_info *of, cli_list *settings)
 {
     for (int i = settings->n - 1; i >= 0; i--) {
-        char *key = cli_format("%.*s", (int)strcspn(settings->items[i], "="), settings->items[i]);
+        char *key = cli_format("%.*s", (int)strcspn(settings->items[i], "@="), settings->items[i]);
         if (cli_class_has(of, key)) cli_list_remove(settings, i);
         free(key);
     }

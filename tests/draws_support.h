@@ -256,10 +256,11 @@ static inline double *brute_force(const images_scene *s, int i, const way *w,
         numbers = w->weights ? n : m;
     double *g = calloc((size_t)n, sizeof *g), *draw = calloc((size_t)numbers, sizeof *draw),
            sigma = sigma_of(s, i, w);
+    bool jumps = stride64(s->oracle, i, strstr(s->loss, "zero-one") != NULL) > 0;
     *nearest = INFINITY;
     for (int row = 0; row < s->examples; row++) {
         int b = example[row];
-        double by = sigma * (w->relative ? scale_of(s, i, b) : 1),
+        double by = sigma * (w->relative && !jumps ? scale_of(s, i, b) : 1),
                scale = 1 / (w->sides * by * w->draws * s->examples);
         float *noise = noise_of(s, (int)(st - s->net->stage), row, w, floats_of_draw);
         double *e = calloc((size_t)numbers, sizeof *e), clean = example_loss(s, b, still);

@@ -46,10 +46,10 @@ typedef struct moves64 {
 
 static const moves64 still = {-1, 0, 0, NULL};
 
-/* How far a move must go to be seen behind stage i: over the steps of what jumps there, 2 for the zero-one loss; 0: nothing jumps. */
+/* How far a move must go to be seen behind stage i: over the steps of what jumps there, 1 for the zero-one loss; 0: nothing jumps. */
 static inline double stride64(const images64 *n, int i, bool zero_one)
 {
-    double most = zero_one ? 2 : 0;
+    double most = zero_one ? 1 : 0;
     for (; i < n->stages; i++) {
         const char *a = n->stage[i].activation;
         double levels = (1 << n->stage[i].number) - 1;

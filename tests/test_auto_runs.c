@@ -9,7 +9,7 @@ static course adapting(void)
 {
     course c = plain("auto", "adam");
     put_setting(&c.t, 0, "batch", "16");
-    put_setting(&c.t, 1, "memory", "0.05");
+    put_setting(&c.t, 1, "tolerance", "0.05");
     put_setting(&c.t, 2, "place", "outputs");
     c.epochs = 60;
     return c;

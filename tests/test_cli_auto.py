@@ -49,10 +49,10 @@ class Plan(Auto):
         got = json.loads(self.good("show", "run", "--json").stdout)
         self.assertEqual(got["plan"], plans[-1])
         text = " ".join(self.good("show", "run").stdout.split())
-        self.assertIn(f"plan, from step {plans[-1]['step']} on " + " ".join(plans[-1]["plan"]), text)
+        self.assertIn(f"plan, as it was at step {plans[-1]['step']} " + " ".join(plans[-1]["plan"]), text)
         status, seen = self.in_terminal("show", "run", columns=50)
         self.assertEqual(status, 0)
-        self.assertIn("plan, from step", seen)
+        self.assertIn("plan, as it was at step", seen)
         self.assertLessEqual(max(map(len, seen.splitlines())), 50)
 
     def test_a_plan_that_stays(self):

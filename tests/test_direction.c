@@ -186,9 +186,7 @@ static void check_jumps(const char *spec, const char *loss)
     scene s = set_scene(72, spec, 5, 3, 3, loss);
     float *g = direction_of(
         ctx, s.task, s.net, "nodes:sgd", 1,
-        SETTINGS(COMMON, s.loss, "set=complete", "sides=two", "sigma=0.4",
-                 strcmp(loss, "zero-one") ? "sigma_jump=0.4" : "sigma_jump=0.2"), /* twice as far */
-        NULL);
+        SETTINGS(COMMON, s.loss, "set=complete", "sides=two", "sigma=0.4", "sigma_jump=0.4"), NULL);
     for (int i = 0; i < s.oracle->layers; i++) {
         double *want = layer_direction64(s.oracle, &s.batch, i, (double)0.4f, NULL),
                *got = layer_direction(s.net, g, i), sum = 0;

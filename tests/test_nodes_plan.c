@@ -66,7 +66,7 @@ static void sites_are_planned(void **state)
     check_plan(
         "loss=zero-one",
         "0 conv3x4,same outputs: complete set of 256 outputs for 17 of 27 examples, two-sided",
-        "sigma 2");
+        "sigma 1");
 }
 
 /* Draws begin behind a pooling: 4 x 4 of 16 x 16 pixels count where draws of 40 weights are weighed against them. */
@@ -102,7 +102,7 @@ static void few_weights_are_moved(void **state)
                                        {"limit=4", "place=outputs"}};
     const char *const want[] = {"0 conv3x1,same weights: 16 random draws, one-sided, sigma 0.01",
                                 "one-sided, sigma 0.25", "weights: 5 random draws",
-                                "weights: 16 random draws, two-sided, sigma 0.632",
+                                "weights: 16 random draws, two-sided, sigma 0.316",
                                 "0 conv3x1,same outputs: complete set of 64 outputs for"};
     for (int i = 0; i < 5; i++) {
         zo_trainer *t = make_trainer(ctx, task, net, "nodes", 1, settings[i]);

@@ -6,7 +6,9 @@
  *   |a|^2+|b|^2 has the mean  (n1^2 + n2^2) / n^2 |g|^2 + q / n,
  * so that both |g|^2 and q follow from losses alone; means over about MEMORY of such steps are kept. q + |g|^2 = mean |g_b|^2 (1 + (d - 1)/K)
  * for K draws in d numbers, so that rho = mean |g_b|^2 / |g|^2 is known, and the variance of any other choice (learn/sites.h). From time to
- * time the choice is made anew (learn/spend.h). A layer whose settings say how much it gets keeps that.
+ * time the choice is made anew (learn/spend.h). A layer whose settings say how much it gets (`examples`, or a `set` of its own) keeps that, and so
+ * does one of which nothing could be heard: halves take two examples, or two items of moved weights. Of draws for all pixels of a convolution
+ * the factor is an upper bound, since pixels share weights.
  */
 #include <math.h>
 #include <string.h>
@@ -21,6 +23,7 @@ enum {
     OPTIONS = 32,  /* at most, of a layer */
     DOUBLINGS = 16 /* of examples or draws, at most */
 };
+#define MOST_HEARD ((int64_t)1 << 40)
 #define RHO_MOST 1e6 /* what is no signal at all counts as this */
 
 typedef struct settings {
@@ -59,8 +62,7 @@ static int stages_of(const state *s) { return learner(s)->net->stages; }
 /* The noise of K draws, of what a complete set has. */
 static double draws_factor(const state *s, const zo_site_plan *p, size_t count)
 {
-    double own = s->nodes.noise == ZO_NOISE_GAUSSIAN ? 1 : -1;
-    return p->complete ? 1 : 1 + (p->numbers + own) / (double)count;
+    return p->complete ? 1 : 1 + zo_site_spread(p, s->nodes.noise, count);
 }
 
 static double variance_of(const state *s, const zo_site_plan *p, const option *o, double rho)
@@ -78,22 +80,26 @@ static double cost_of(const state *s, int stage, const option *o)
     return o->examples * (sets * p->set_cost + (p->weights ? 0 : st->cost));
 }
 
-/* Fills the options of a stage: 1, 2, 4, ... examples of a complete set up to all, or as many draws for all examples. */
+/* Whether there is anything to go by. */
+static bool is_heard(const heard *h) { return h->signal != 0 || h->square != 0; }
+
+/* Fills the options of a stage: 2, 4, ... examples of a complete set up to all, so that there are halves; or 1, 2, ... draws for all examples. */
 static int list_options(state *s, int stage)
 {
     const zo_site_plan *p = s->nodes.site + stage;
     option *o = s->option + (size_t)stage * OPTIONS, now = {p->examples, p->count};
     int n = 0;
-    if (!s->free[stage]) {
+    if (!s->free[stage] || !is_heard(s->heard + stage)) {
         o[n++] = now;
         return n;
     }
     for (int i = 0; i <= DOUBLINGS; i++) {
         option next = {p->most_examples, p->most_count};
         if (p->complete)
-            next.examples = zo_site_examples(learner(s), 1 << i);
+            next.examples = zo_site_examples(learner(s), 2 << i);
         else if ((size_t)1 << i < next.count)
             next.count = (size_t)1 << i;
+        if (next.examples > p->most_examples) next.examples = p->most_examples;
         if (n && o[n - 1].examples == next.examples && o[n - 1].count == next.count) break;
         o[n++] = next;
     }
@@ -110,6 +116,7 @@ static void hear(const state *s, int stage, zo_halves v, double first, double se
     double n = first + second, signal = v.ab * n * n / (first * second),
            noise = n * (v.aa + v.bb - (first * first + second * second) / (first * second) * v.ab);
     double share = 1.0 / MEMORY, square = (noise + signal) / draws_factor(s, p, p->count);
+    if (!isfinite(square)) return; /* numbers too large for their squares */
     h->signal += (signal - h->signal) * share;
     h->square += (square - h->square) * share;
 }
@@ -203,7 +210,8 @@ static bool relearn(void *st, const void *bytes)
     heard h;
     for (int i = 0; i <= n; i++) {
         memcpy(&h, (const char *)bytes + (size_t)i * sizeof h, sizeof h);
-        if (!isfinite(h.signal) || !isfinite(h.square) || h.count < 0) return false;
+        if (!isfinite(h.signal) || !isfinite(h.square)) return false;
+        if (h.count < 0 || h.count > MOST_HEARD) return false;
         if (i < n && s->nodes.site[i].count && !possible(s, i, &h)) return false;
     }
     memcpy(s->heard, bytes, (size_t)(n + 1) * sizeof h);

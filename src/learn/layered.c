@@ -75,6 +75,9 @@ static zo_status apply(zo_layered *l, const char *setting)
     const char *const one[] = {key, NULL};
     zo_block block = {l->of, l->sets + (size_t)stage * l->size};
     zo_status status = zo_params_apply(ctx, one, &block, 1);
+    for (int i = 0; i < l->rows; i++) {
+        if (l->row[i].stage == stage && l->row[i].param == p) return status; /* the last one wins */
+    }
     if (!status) l->row[l->rows++] = (zo_layered_row){stage, p};
     return status;
 }

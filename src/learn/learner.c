@@ -56,11 +56,9 @@ int64_t zo_learner_moving_all(const zo_learner *l)
     return n;
 }
 
-#define LOSS_STRIDE 2 /* of a loss that jumps: what is best for the zero-one loss */
-
 double zo_learner_stride(const zo_learner *l, int stage)
 {
-    double most = l->loss_jumps ? LOSS_STRIDE : 0;
+    double most = l->loss_jumps;
     for (int i = stage; i < l->net->stages; i++) {
         const zo_layer_class *a = l->net->stage[i].activation;
         double stride = a && a->jumps ? a->stride ? a->stride(l->net->stage[i].number) : 1 : 0;

@@ -60,7 +60,7 @@ int64_t zo_learner_moving_all(const zo_learner *l);
 
 /* Whether a small move at the outputs of a stage, or of its weights, can leave the loss unchanged: an activation or the loss jumps. */
 bool zo_learner_jumps(const zo_learner *l, int stage);
-/* How far a move must go there to be seen: 1 for a step function, 2 for a loss that jumps; 0 where nothing does. */
+/* How far a move must go there to be seen: 1 for a step function or a loss that jumps; 0 where nothing does. */
 double zo_learner_stride(const zo_learner *l, int stage);
 
 struct zo_update;

@@ -423,6 +423,11 @@ void zo_nodes_report(const void *st, const double *results, zo_step_info *out)
     out->cost = zo_trace_cost(&s->trace);
     for (int i = 0; i < zo_context_threads(l->ctx); i++)
         out->cost += s->worker[i].moves.cost; /* whole numbers: any order */
+    for (int i = 0; i < l->net->stages; i++) {
+        const zo_site_plan *p = s->site + i;
+        if (p->relative) out->cost += (double)p->examples * l->net->stage[i].outputs;
+        if (s->trace.listen && p->count) out->cost += 3 * (double)l->net->stage[i].parameters;
+    }
 }
 
 bool zo_nodes_plan(const void *st, int index, char *out, size_t room)
@@ -442,11 +447,11 @@ bool zo_nodes_theory(const void *st, int stage, zo_theory *out)
     const zo_nodes *s = st;
     const zo_stage *of = learner(s)->net->stage + stage;
     const zo_site_plan *p = s->site + stage;
-    double n = p->examples, batch = learner(s)->batch, d = p->numbers;
+    double n = p->examples, batch = learner(s)->batch;
     *out = (zo_theory){0};
     if (p->shaping != ZO_SHAPE_RAW) return false;
     if (!p->complete) {
-        out->rho = (d + (s->noise == ZO_NOISE_GAUSSIAN ? 1 : -1)) / ((double)p->count * n);
+        out->rho = zo_site_spread(p, s->noise, p->count) / n;
         return p->weights || (of->layer->flat && of->layer->product); /* else pixels share weights */
     }
     if (n < batch) out->rho = batch / (batch - 1) * (1 / n - 1 / batch);

@@ -324,7 +324,6 @@ static void add_to_mean(state *s)
 static void finish(state *s)
 {
     zo_update_finish(&s->update);
-    if (s->estimator->after) s->estimator->after(s->estimator_state);
     s->l.step++;
     if (s->mean) add_to_mean(s);
 }
@@ -359,6 +358,7 @@ static zo_status step(void *st, double progress, zo_step_info *out)
     finish(s);
     zo_timer_lap(s->timer, ZO_PHASE_DIRECTION);
     report(s, out);
+    if (s->estimator->after) s->estimator->after(s->estimator_state);
     return ZO_OK;
 }
 

@@ -3,11 +3,20 @@
 #include <math.h>
 #include <stdio.h>
 
+#define MOST_SPENT 8 /* forward-equivalents an example that a layer is ever worth */
+
 int zo_site_examples(const zo_learner *l, double n)
 {
     n = ceil(n);
     if (n > ZO_ITEM) n = ceil(n / ZO_ITEM) * ZO_ITEM;
     return n < l->batch ? (int)n : l->batch;
+}
+
+double zo_site_spread(const zo_site_plan *p, zo_noise_kind noise, size_t count)
+{
+    double draws = (double)count, own = noise == ZO_NOISE_GAUSSIAN ? 1 : -1;
+    if (noise == ZO_NOISE_HADAMARD) own = -draws;
+    return p->numbers + own > 0 ? (p->numbers + own) / draws : 0;
 }
 
 bool zo_site_is_free(const zo_site_plan *site, const zo_sites_settings *set)
@@ -53,7 +62,7 @@ void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int st
     p->complete = complete && !p->weights;
     if (!p->complete) way->rows = 0;
     p->shaping = set->shaping;
-    p->relative = set->scale && !p->weights;
+    p->relative = set->scale && !p->weights && !jump;
     p->sigma = sigma_of(st, set, p->weights, stride);
     p->entry = zo_moves_entry(net, stage, p->weights);
     p->floats = zo_moves_floats(net, stage, p->weights);
@@ -61,7 +70,13 @@ void zo_site_plan_make(zo_site_plan *p, zo_way *way, const zo_learner *l, int st
     p->set_cost = p->sides * (p->complete ? way->cost : zo_moves_draw_cost(net, stage, p->weights));
     p->count = p->most_count = p->complete ? (size_t)st->outputs : (size_t)set->draws;
     p->examples = p->complete ? examples_of(l, set, p->set_cost / net->cost) : l->batch;
-    p->most_examples = adapts && zo_site_is_free(p, set) ? l->batch : p->examples;
+    p->most_examples = p->examples;
+    if (!adapts || !zo_site_is_free(p, set) || !p->complete) return;
+    /* Two halves can be heard; and what is there to be chosen takes memory. */
+    int most = zo_site_examples(l, l->batch * MOST_SPENT * net->cost / p->set_cost),
+        least = l->batch < 2 ? l->batch : 2;
+    p->examples = p->examples < least ? least : p->examples;
+    p->most_examples = most < p->examples ? p->examples : most;
 }
 
 void zo_site_plan_show(const zo_site_plan *p, const zo_learner *l, int stage, char *out, size_t room)

@@ -3,7 +3,7 @@
  * Which of the three it is does not depend on how noisy the layer's gradient is. For n of the batch's examples, rho = mean |g_b|^2 / |g|^2, and
  * K draws in d numbers, the variance of a direction over the squared length of its mean is
  *   complete   (rho - 1) / n                        at n times the cost of a set
- *   random     (rho (1 + (d - 1)/K) - 1) / n        at n K times the cost of a draw; normal numbers: d + 1
+ *   random     (rho (1 + (d - 1)/K) - 1) / n        at n K times the cost of a draw (zo_site_spread())
  * so that variance x cost is least for a complete set wherever it costs less than d draws, and for weights wherever d draws of them cost less than
  * d' of outputs. How many is another matter: learn/spend.h.
  */
@@ -39,7 +39,7 @@ typedef struct zo_sites_settings {
             "where noise enters; auto: the weights of a layer where so many draws of them cost "   \
             "less than a complete set of its outputs"),                                            \
         ZO_PARAM_INT_ROW(zo_sites_settings, draws, 16, 1, 4096,                                    \
-                         "random draws per example and site"),                                     \
+                         "random draws per example and site; auto: at most so many"),              \
         ZO_PARAM_INT_ROW(zo_sites_settings, examples, 0, 0, 65536,                                 \
                          "examples of the batch that a complete set is taken for; 0: as `limit` "  \
                          "says"),                                                                  \
@@ -51,13 +51,13 @@ typedef struct zo_sites_settings {
         ZO_PARAM_REAL_ROW(                                                                         \
             zo_sites_settings, sigma_jump, 1, 1e-6, 100,                                           \
             "the same where something behind it jumps, in units of what that takes: 1 for step, "  \
-            "sign and wta, one and a half of its steps for quant, 2 for a loss; of weights, over " \
-            "the root of the inputs"),                                                             \
+            "sign, wta and a loss, one and a half of its steps for quant; of weights, over the "   \
+            "root of the inputs"),                                                                 \
         ZO_PARAM_REAL_ROW(zo_sites_settings, sigma_weights, 0.01, 1e-6, 100,                       \
                           "size of a move of a layer's weights"),                                  \
         ZO_PARAM_CHOICE_ROW(zo_sites_settings, scale, 0, "absolute|relative",                      \
-                            "relative: moves of outputs are in units of the root mean square of "  \
-                            "the example's outputs of that layer"),                                \
+                            "relative: `sigma` is in units of the root mean square of the "        \
+                            "example's outputs of that layer"),                                    \
         ZO_PARAM_REAL_ROW(zo_sites_settings, limit, 0.3, 0, 1e9, limit_help),                      \
         ZO_PARAM_CHOICE_ROW(zo_sites_settings, shaping, ZO_SHAPE_RAW, ZO_SHAPING_CHOICES,          \
                             "what becomes of an example's losses at a site"),                      \
@@ -85,6 +85,10 @@ void zo_site_plan_make(zo_site_plan *site, zo_way *way, const zo_learner *l, int
 
 /* Whether the settings leave to the plan how much is spent on a stage. */
 bool zo_site_is_free(const zo_site_plan *site, const zo_sites_settings *set);
+
+/* What `count` draws add to the variance of what an example says, over the square of that: (d - 1)/K of signs, (d + 1)/K of normal numbers,
+ * (d - K)/K of orthogonal signs, which are complete when there are as many as numbers. */
+double zo_site_spread(const zo_site_plan *site, zo_noise_kind noise, size_t count);
 
 /* The examples that come near n and suit the work: whole items of it where they are several. */
 int zo_site_examples(const zo_learner *l, double n);

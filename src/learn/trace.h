@@ -33,7 +33,7 @@ void zo_trace_fini(zo_trace *t);
 /* So many examples have errors at the stage from now on, at most as many as at first. */
 void zo_trace_use(zo_trace *t, int stage, int examples);
 
-/* The halves of a stage's direction; and of floats a[n] and b[n], which receive a + b. */
+/* The halves of a stage's direction; and of floats a[n] and b[n], n a multiple of 16, of which a receives a + b. */
 zo_halves zo_trace_halves(const zo_trace *t, int stage);
 zo_halves zo_halves_join(float *a, const float *b, size_t n);
 

@@ -124,8 +124,11 @@ zo_status zo_gram_loaded(zo_gram *g)
 {
     const counters *n = &g->n;
     bool fine = n->rows >= n->waiting && n->waiting >= 0 && n->waiting < TILE &&
-                n->shifted == (n->rows > n->waiting) && isfinite(n->weight);
-    return fine ? ZO_OK : zo_fail(g->ctx, ZO_FORMAT, "saved sums of products: impossible counters");
+                n->shifted == (n->rows > n->waiting) && isfinite(n->weight) &&
+                zo_all_finite(g->shift_h, g->p) && zo_all_finite(g->shift_y, g->q);
+    if (fine) return ZO_OK;
+    g->n = (counters){0};
+    return zo_fail(g->ctx, ZO_FORMAT, "saved sums of products: impossible counters or shifts");
 }
 
 /* ---- packing ---- */

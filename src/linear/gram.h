@@ -48,7 +48,7 @@ typedef struct zo_gram_array {
     size_t bytes;
 } zo_gram_array;
 void zo_gram_state(zo_gram *g, zo_gram_array array[ZO_GRAM_ARRAYS]);
-/* To be called after filling. Errors: FORMAT (counters that cannot be). */
+/* To be called after filling. Errors: FORMAT (counters that cannot be, shifts that are not finite); then no rows are left. */
 zo_status zo_gram_loaded(zo_gram *g);
 
 #endif

@@ -46,7 +46,7 @@ static double tolerance(const path *t, double lambda, double mu)
  * two libraries have the same log(). */
 static double steps_bound(const path *t, double lambda, double mu)
 {
-    double c = apart(lambda, mu), digits = 0.69 * (1 + ilogb(2 / tolerance(t, lambda, mu)));
+    double c = apart(lambda, mu), digits = 0.69 * (1.0 + ilogb(2 / tolerance(t, lambda, mu)));
     return c > 1 ? 1 + sqrt(c) / 2 * digits : 0;
 }
 
@@ -168,7 +168,8 @@ static void run_group(path *t, size_t begin, size_t end)
         if (begin >= end) return;
         mu = centre(t, begin, end);
         if (end - begin == 1 || factor(t, mu)) break;
-        while (begin < end && t->lambda[begin] <= mu) begin++;
+        do begin++; /* mu is rounded: at least one */
+        while (begin < end && t->lambda[begin] <= mu);
     }
     if (end - begin == 1) {
         solve_alone(t, begin);

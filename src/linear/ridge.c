@@ -225,7 +225,7 @@ static zo_status search(work *k, const zo_ridge_def *def, zo_ridge_result *out)
 {
     double scale = zo_normal_scale(&k->s);
     k->s.lambda = def->lambda * (def->relative ? scale : 1);
-    for (bool done = false; !out->raised || k->s.lambda <= 1e3 * scale;) {
+    for (bool done = false; !out->raised || (scale > 0 && k->s.lambda <= 1e3 * scale);) {
         zo_status status = attempt(k, def, out, &done);
         if (status) return status;
         out->lambda = k->s.lambda;

@@ -50,8 +50,7 @@ void zo_backward(const zo_net *net, int lowest, const float *image, const zo_roo
         const zo_stage *s = net->stage + i;
         through_activation(net, s, m, z[i], e[i]);
         if (i == lowest) return;
-        if (s->layer->residual && s->skip > lowest)
-            s->layer->past(k, s, m, e[i], e[s->skip - 1]);
+        if (s->layer->residual && s->skip > lowest) s->layer->past(k, s, m, e[i], e[s->skip - 1]);
         s->layer->backward(k, s, room, zo_stage_weight(s, net->params), image + place(net, i), m,
                            in[i], s->ld_in, e[i], e[i - 1], s->shared);
     }

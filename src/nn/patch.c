@@ -25,7 +25,10 @@ static size_t part_floats(const zo_window *w)
     return zo_round16(w->out_width) + (w->width - 1) / w->stride + 1;
 }
 
-static size_t line_floats(const zo_window *w) { return w->stride * part_floats(w); }
+/* Parts behind the width of a window are never read. */
+static size_t parts(const zo_window *w) { return w->stride < w->width ? w->stride : w->width; }
+
+static size_t line_floats(const zo_window *w) { return parts(w) * part_floats(w); }
 
 static size_t plane_floats(const zo_window *w) { return zo_window_rows(w) * line_floats(w); }
 
@@ -125,7 +128,7 @@ static void fill_planes(const zo_stage *s, const float *image, float *to)
                 continue;
             }
             const float *line = image + (y - w->top) * w->in_width * s->in.pitch + c;
-            for (size_t part = 0; part < w->stride; part++)
+            for (size_t part = 0; part < parts(w); part++)
                 fill_part(s, line, part, to + part * part_floats(w));
         }
     }

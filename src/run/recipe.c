@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTINGS_MAX 64
+#define SETTINGS_MAX 1024 /* those of single layers included */
 
 uint64_t zo_recipe_numbers(const zo_net *net)
 {

@@ -122,7 +122,7 @@ static bool read_shape(const char *text, zo_raw *raw)
         *to[i] = (int)number;
         text += n;
         end = i;
-        if (*text != 'x') break;
+        if (*text != 'x' || i == 2) break;
         text++;
     }
     return end > 0 && !*text;
