@@ -101,8 +101,6 @@ static const char *spec_of(const training *t)
     return t->plan.o.init && !t->init ? t->net : t->plan.o.net;
 }
 
-enum { SPEC_MOST = 4096 };
-
 /* Making net and trainer once here finds what does not fit before a folder is named. */
 static zo_status rehearse(training *t)
 {
@@ -111,7 +109,7 @@ static zo_status rehearse(training *t)
     zo_trainer_def def = zo_trainer_default_def();
     zo_net *net = NULL;
     zo_trainer *trainer = NULL;
-    char spec[SPEC_MOST];
+    char spec[ZO_METHOD_NET_MAX];
     zo_status status = ZO_OK;
     if (!t->init && !spec_of(t))
         status = zo_method_net(t->ctx, t->plan.o.method, t->task,

@@ -271,6 +271,27 @@ static void lambdas_that_fail_are_left_out(void **state)
     free_table(&t);
 }
 
+/* Equal lambdas of one group, of which none can be solved for: the middle between them is rounded to either side. */
+static void equal_lambdas_end(void **state)
+{
+    (void)state;
+    table t = make_table(40, 300, 2, 1);
+    zo_gram *g;
+    zo_moments s = moments_of(&t, &g);
+    double lambda[2], loss[2] = {0}, got[2];
+    scores kept = {300, 2, 0, {0}, NULL, NULL, {0}, loss};
+    zo_path_def def = zo_path_default_def();
+    def.lambda = lambda, def.n = 2, def.score = keep, def.user = &kept;
+    for (int i = 0; i < 12; i++) {
+        zo_path_result r;
+        lambda[0] = lambda[1] = 1e-13 * (1 + 0.37 * i);
+        assert_int_equal(zo_ridge_path(ctx, &s, &def, got, &r), ZO_FORMAT);
+        assert_int_equal(r.failed, 2);
+    }
+    zo_gram_destroy(g);
+    free_table(&t);
+}
+
 /* ---- refused, and the same everywhere ---- */
 
 static void bad_paths_are_refused(void **state)
@@ -293,6 +314,9 @@ static void bad_paths_are_refused(void **state)
         assert_int_equal(zo_ridge_path(ctx, &s, &good, got, &r), ZO_USAGE);
         error_says(ctx, "above 0", NULL);
     }
+    lambda[1] = 1e38, good.relative = false;
+    assert_int_equal(zo_ridge_path(ctx, &s, &good, got, &r), ZO_USAGE);
+    error_says(ctx, "too large", NULL);
     zo_gram_destroy(g);
     free_table(&t);
 }
@@ -373,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_path_equals_separate_solves),
         cmocka_unit_test(the_least_loss_is_chosen),
         cmocka_unit_test(lambdas_that_fail_are_left_out),
+        cmocka_unit_test(equal_lambdas_end),
         cmocka_unit_test(bad_paths_are_refused),
         cmocka_unit_test(memory_may_run_out),
         cmocka_unit_test(bytes_are_known_before),

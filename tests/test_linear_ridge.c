@@ -264,6 +264,9 @@ static void what_cannot_be_solved_is_refused(void **state)
     check_refused(m, def, ZO_FORMAT, "feature 2");
     sum[2] = 0, g[64] = -1e9f; /* no rows give that */
     check_refused(m, def, ZO_FORMAT, "feature 2");
+    for (int i = 0; i < 9; i++)
+        g[i / 3 * 32 + i % 3] = i % 4 ? 25 : -25; /* nor that, for any lambda */
+    check_refused(m, def, ZO_FORMAT, "taken away");
 }
 
 static zo_status solve_anew(zo_context *of, void *arg)

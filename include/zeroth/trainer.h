@@ -54,6 +54,9 @@ ZO_API zo_trainer_def zo_trainer_default_def(void);
  *  loss; says which can), NO_MEMORY. */
 ZO_API zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_trainer **out);
 
+/** Room for what zo_method_net() writes. */
+#define ZO_METHOD_NET_MAX 4096
+
 /** The net spec that `method` trains on `task` where none is given, into out[room], cut off where it does not fit: the task's own, unless the
  *  method has one of its own, as closed forms do. settings as in zo_trainer_def. Errors: USAGE (as zo_trainer_create(); a method that cannot
  *  serve the task). */

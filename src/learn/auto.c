@@ -198,8 +198,8 @@ static bool possible(const state *s, int stage, const heard *h)
 {
     const zo_site_plan *p = s->nodes.site + stage;
     bool examples = s->free[stage] && p->complete, count = s->free[stage] && !p->complete;
-    if (h->examples < (examples ? 1 : p->most_examples) || h->examples > p->most_examples)
-        return false;
+    int least = examples && p->most_examples > 2 ? 2 : p->most_examples;
+    if (h->examples < least || h->examples > p->most_examples) return false;
     return h->count >= (count ? 1 : (int64_t)p->most_count) && h->count <= (int64_t)p->most_count;
 }
 

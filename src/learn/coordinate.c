@@ -286,7 +286,7 @@ static double add_inputs(const state *s, desk *w, const coordinate *at, float by
         size_t start = x.start ? x.start[run] : 0;
         for (size_t i = 0; i < x.run; i++, z += pitch) z[at->j] += by * a[start + i * x.step];
     }
-    return (double)pixels;
+    return (double)pixels + st->form_cost;
 }
 
 /* z of example b, with the parameter moved. Returns the multiply-adds. */

@@ -640,6 +640,14 @@ double *zo_population_weights(void *st, size_t *n)
     return p->weight;
 }
 
+/* What the pieces of a stage's noisy weights, after the first one, form anew. */
+static double again_cost(const zo_population *p, int i)
+{
+    const zo_stage *s = p->l->net->stage + i;
+    if (!s->layer->product || !zo_learner_moving(p->l, i)) return 0;
+    return (double)(parts_of(s->columns, piece_columns(s)) - 1) * s->form_cost;
+}
+
 /* Noise in parameters is a multiply-add each, as often as they are made. */
 double zo_population_cost(const zo_population *p)
 {
@@ -648,11 +656,12 @@ double zo_population_cost(const zo_population *p)
     for (int i = 0; i < net->stages; i++) {
         const zo_stage *s = net->stage + i;
         if (own(p, s)) continue;
-        double noise = chunks * (double)zo_learner_moving(p->l, i);
+        double noise = chunks * (double)zo_learner_moving(p->l, i),
+               cost = s->cost + again_cost(p, i);
         if (i == 0 && shares_first(p))
-            pair += seen * s->cost + noise + sides * seen * s->outputs;
+            pair += seen * cost + noise + sides * seen * s->outputs;
         else
-            pair += sides * (seen * s->cost + noise);
+            pair += sides * (seen * cost + noise);
     }
     double clean = p->set.alone ? 0 : (double)p->l->batch * net->cost;
     return clean + (double)p->pairs * pair;

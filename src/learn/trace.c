@@ -328,7 +328,9 @@ double zo_trace_cost(const zo_trace *t)
     double direction = 0;
     for (int i = 0; i < t->l->net->stages; i++) {
         const zo_stage *s = t->l->net->stage + i;
-        direction += t->examples[i] * (s->cost + (s->has_bias ? s->outputs : 0));
+        double again = s->layer->product ? (double)(panels(s) * row_tiles(s)) - 1 : 0;
+        direction +=
+            t->examples[i] * (s->cost + again * s->form_cost + (s->has_bias ? s->outputs : 0));
     }
     return t->l->batch * t->l->net->cost + direction;
 }

@@ -86,6 +86,13 @@ double zo_normal_diagonal(const zo_normal *s, size_t i)
     return a > 0 ? a : 0;
 }
 
+bool zo_normal_fits(const zo_normal *s, double lambda)
+{
+    double most = 0;
+    for (size_t i = 0; i < s->m->p; i++) most = fmax(most, zo_normal_diagonal(s, i));
+    return most + lambda < 1e37;
+}
+
 double zo_normal_scale(const zo_normal *s)
 {
     double sum = 0;

@@ -68,6 +68,8 @@ void zo_normal_fini(zo_normal *s);
 
 /* Element i, i of A, without lambda; never below 0, rounding may not make it so. */
 double zo_normal_diagonal(const zo_normal *s, size_t i);
+/* Whether A + lambda I is within float32, with room for sums. */
+bool zo_normal_fits(const zo_normal *s, double lambda);
 /* Their mean over i: what a relative lambda is relative to. */
 double zo_normal_scale(const zo_normal *s);
 

@@ -264,6 +264,15 @@ static void sort(path *t)
     }
 }
 
+/* The largest lambda. */
+static zo_status check_size(const path *t)
+{
+    double most = t->lambda[t->def->n - 1];
+    if (zo_normal_fits(&t->s, most)) return ZO_OK;
+    return zo_fail(t->ctx, ZO_USAGE, "ridge path: a lambda of %g is too large for these features",
+                   most);
+}
+
 static zo_status choose(path *t)
 {
     double least = INFINITY;
@@ -303,6 +312,9 @@ zo_status zo_ridge_path(const zo_context *ctx, const zo_moments *m, const zo_pat
     if (!status) status = allocate(&t);
     if (!status) {
         sort(&t);
+        status = check_size(&t);
+    }
+    if (!status) {
         size_t groups = plan(&t);
         for (size_t g = groups; g-- > 0;)
             run_group(&t, group_begin(&t, g, groups), group_begin(&t, g + 1, groups));

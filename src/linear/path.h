@@ -47,7 +47,7 @@ typedef struct zo_path_result {
 double zo_path_bytes(size_t p, size_t q, size_t n);
 
 /* loss [n] receives the scores, infinity for lambdas that failed. The moments are only read.
- * Errors: USAGE (no lambdas, one that is not positive and finite, no score), FORMAT (as zo_ridge_solve(); or every lambda failed, or no loss is
+ * Errors: USAGE (no lambdas, one that is not positive and finite, or too large for float32, no score), FORMAT (as zo_ridge_solve(); or every lambda failed, or no loss is
  * finite), NO_MEMORY. */
 zo_status zo_ridge_path(const zo_context *ctx, const zo_moments *m, const zo_path_def *def,
                         double *loss, zo_path_result *out);

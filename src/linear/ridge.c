@@ -225,6 +225,9 @@ static zo_status search(work *k, const zo_ridge_def *def, zo_ridge_result *out)
 {
     double scale = zo_normal_scale(&k->s);
     k->s.lambda = def->lambda * (def->relative ? scale : 1);
+    if (k->p > ZO_RIDGE_SMALL && !zo_normal_fits(&k->s, k->s.lambda))
+        return zo_fail(k->ctx, ZO_USAGE, "ridge: a lambda of %g is too large for these features",
+                       k->s.lambda);
     for (bool done = false; !out->raised || (scale > 0 && k->s.lambda <= 1e3 * scale);) {
         zo_status status = attempt(k, def, out, &done);
         if (status) return status;

@@ -191,6 +191,7 @@ typedef struct zo_stage {
 
     double cost;      /* multiply-adds of one row */
     double move_cost; /* of one row when one input moved; layers with `moved` */
+    double form_cost; /* of one row, a part of `cost`: what each call of forward() or inputs() takes anew, however few its columns or rows; 0: nothing */
 
     /* Tensor i is what comes into stage i. */
     int skip;        /* residual: the tensor that came into the block */

@@ -82,7 +82,8 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->decimal = w->eps ? (float)((double)w->eps / ZO_MILLION) : EPSILON;
     s->fan_in = (double)s->rows;
     s->fan_out = (double)(v->height * v->width * filters);
-    s->cost = (double)pixels * (double)s->rows * ((double)filters + 4);
+    s->form_cost = 4 * (double)pixels * (double)s->rows; /* moments, and numbers made of them */
+    s->cost = (double)pixels * (double)s->rows * (double)filters + s->form_cost;
     s->tile_rows = s->rows < TILE_ROWS ? s->rows : TILE_ROWS;
     s->tile_examples = 1;
     s->repacked = zo_packed_size(s->columns, s->rows);

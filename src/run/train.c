@@ -5,8 +5,6 @@
 
 #include "run/loop.h"
 
-enum { SPEC_MOST = 4096 };
-
 typedef struct run {
     zo_context *ctx;
     const zo_train_def *def;
@@ -50,7 +48,7 @@ static zo_status make_trainer(run *r)
     const zo_task *task = def->task;
     zo_net *net = NULL;
     zo_status status = ZO_OK;
-    char spec[SPEC_MOST];
+    char spec[ZO_METHOD_NET_MAX];
     if (!def->init && !def->net)
         status = zo_method_net(r->ctx, def->method, task, def->settings, spec, sizeof spec);
     if (!def->init && !status) {
