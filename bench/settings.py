@@ -5,7 +5,7 @@
 
 Writes bench/results/settings.csv (one row a run), and prints a table for each question. --only: rows of these questions, put in place of the
 old ones. Mnist comes from DIR, else $ZEROTH_DATA. Budgets are counted and not timed, so that what else the machine does has no part in
-the figures. All rows take half an hour with three seeds.
+the figures. All rows take half an hour with two seeds.
 """
 import argparse, csv, io, os, statistics, sys, tempfile
 
@@ -68,7 +68,7 @@ def show(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--only", default="", help="questions, with commas between")
     parser.add_argument("--mnist")
     args = parser.parse_args()
