@@ -113,6 +113,8 @@ typedef struct zo_closed_rows {
     size_t ld;
 } zo_closed_rows;
 void zo_closed_run(const zo_closed_rows *rows);
+/* c->h = what the solve sees of rows [first, first + n), n at most a tile; zo_closed_tile_init() comes first. */
+void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n);
 
 /* Buffers; also the order of the training rows. Errors: NO_MEMORY. */
 zo_status zo_closed_rows_init(zo_closed *c);

@@ -98,6 +98,11 @@ void zo_closed_run(const zo_closed_rows *rows)
     c->cost += (double)rows->n * (zo_net_tail_cost(c->net, 0) - zo_net_tail_cost(c->net, rows->to));
 }
 
+void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)
+{
+    zo_closed_run(&(zo_closed_rows){c, part, c->last, first, n, c->h, c->p});
+}
+
 /* ---- scale layers ---- */
 
 int zo_closed_next_scale(const zo_closed *c, int from)
@@ -211,7 +216,7 @@ zo_status zo_closed_tile(zo_closed *c)
     if (!status && !c->gram)
         status = zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &c->gram);
     if (status) return status;
-    zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->last, c->position, m, c->h, c->p});
+    zo_closed_features(c, ZO_TRAIN, c->position, m);
     for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
     status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;

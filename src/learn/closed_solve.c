@@ -108,7 +108,7 @@ static void score_all(solving *s, double *errors, double *squares)
     for (s->first = 0; s->first < n; s->first += s->rows) {
         s->rows = n - s->first < ZO_CLOSED_TILE ? n - s->first : ZO_CLOSED_TILE;
         int64_t items = (s->rows + SCORED - 1) / SCORED;
-        zo_closed_run(&(zo_closed_rows){c, ZO_VALIDATION, c->last, s->first, s->rows, c->h, c->p});
+        zo_closed_features(c, ZO_VALIDATION, s->first, s->rows);
         zo_parallel(c->ctx, items, score_item, s);
         for (int64_t i = 0; i < items; i++) {
             for (size_t k = 0; k < s->n; k++) {
@@ -205,7 +205,7 @@ static double loss_of_rows(zo_closed *c)
     float y[4096], loss = 0;
     double sum = 0;
     if (s->ld_out > sizeof y / sizeof *y) return NAN; /* more outputs than anyone looks at */
-    zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->last, 0, n, c->h, c->p});
+    zo_closed_features(c, ZO_TRAIN, 0, n);
     c->cost += (double)n * s->cost;
     for (int64_t i = 0; i < n; i++) {
         size_t at = (size_t)zo_closed_place(c, i);
