@@ -201,7 +201,7 @@ static zo_status load_set(const zo_context *ctx, const image_set *set, const cha
     raw->net = "dense128 relu dense128 relu";
     status = name_classes(ctx, set, raw);
     if (status) return status;
-    return zo_encoder_images(ctx, train.inputs, raw->classes, raw->class_name, &raw->encoder);
+    return zo_encoder_images(ctx, train.inputs, raw->classes, raw->class_name, NULL, &raw->encoder);
 }
 
 static zo_status load_mnist(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)
