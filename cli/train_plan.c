@@ -315,10 +315,11 @@ static long next_number(const char *stem)
 /* How much of a file's name is not the ending of a table. */
 static int stem_length(const char *name)
 {
-    static const char *const endings[] = {".csv", ".tsv", ".txt"};
+    static const char *const endings[] = {".csv", ".tsv", ".txt", ".arff"};
     size_t n = strlen(name);
-    for (int i = 0; i < 3; i++) {
-        if (n > 4 && !strcmp(name + n - 4, endings[i])) return (int)n - 4;
+    for (int i = 0; i < 4; i++) {
+        size_t m = strlen(endings[i]);
+        if (n > m && !strcmp(name + n - m, endings[i])) return (int)(n - m);
     }
     return (int)n;
 }

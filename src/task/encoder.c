@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/params.h"
+#include "task/arff.h"
 #include "task/idx.h"
 #include "task/task.h"
 
@@ -262,8 +263,13 @@ zo_status zo_encoder_table(const zo_context *ctx, const zo_encoder *e, const cha
     *n = 0;
     *x = NULL;
     *label = NULL;
-    bool same = memchr(bytes, e->separator, size) != NULL; /* else the file has another one */
-    zo_status status = zo_csv_parse(ctx, where, bytes, size, same ? e->separator : 0, &csv);
+    bool arff = zo_arff_is(bytes, size),
+         same = memchr(bytes, e->separator, size) != NULL; /* else the file has another one */
+    if (arff && !e->header)
+        return zo_fail(ctx, ZO_USAGE,
+                       "%s: an ARFF file names its columns, and the model's table did not", where);
+    zo_status status = arff ? zo_arff_parse(ctx, where, bytes, size, &csv)
+                            : zo_csv_parse(ctx, where, bytes, size, same ? e->separator : 0, &csv);
     if (status) return status;
     status = encode_csv(ctx, e, where, &csv, n, x, label);
     zo_csv_free(ctx, &csv);
