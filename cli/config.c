@@ -101,6 +101,10 @@ static bool read_option(const reading *r, const cli_option *o, const json_t *val
     if (o->kind == CLI_FLAG && !json_is_true(value)) return refuse(r, o->name, "is true or false");
     const char *text = value_text(r, value);
     if (!text) return refuse(r, o->name, "is not a text, number, true or false");
+    if (o->kind == CLI_SHORT) {
+        cli_list_add_pair(&r->out->settings, o->name, text);
+        return true;
+    }
     char *where = cli_format("%s:%d: %s", r->path, line_of(r, o->name), o->name);
     bool ok = cli_option_set(o, r->values, text, where);
     free(where);

@@ -224,11 +224,22 @@ static bool set_text(const char **to, const char *text, const char *where)
 static bool add_setting(cli_list *to, const char *text, const char *where)
 {
     const char *equals = strchr(text, '=');
-    if (!equals || equals == text) {
+    if (!equals || equals == text || *text == '-') {
         cli_fail(CLI_USAGE, "%s %s: a setting is written key=value", where, text);
         return false;
     }
     cli_list_add(to, text);
+    return true;
+}
+
+/* The dashes tell what was typed so from what --set gave, and leave both in their order. */
+static bool add_short(cli_list *to, const char *name, const char *text, const char *where)
+{
+    const char *value;
+    if (!set_text(&value, text, where)) return false;
+    char *key = cli_format("--%s", name);
+    cli_list_add_pair(to, key, value);
+    free(key);
     return true;
 }
 
@@ -247,6 +258,7 @@ bool cli_option_set(const cli_option *o, void *values, const char *text, const c
         return false;
     case CLI_SIZE: return set_size(field, text, where);
     case CLI_LIST: return add_setting(field, text, where);
+    case CLI_SHORT: return add_short(field, o->name, text, where);
     case CLI_TEXTS: cli_list_add(field, text); return true;
     }
     return false;

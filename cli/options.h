@@ -7,14 +7,15 @@
 #include <stdint.h>
 
 typedef enum cli_kind {
-    CLI_FLAG, /* bool */
-    CLI_TEXT, /* const char *, not empty; borrowed */
-    CLI_REAL, /* double, min < value <= max */
-    CLI_INT,  /* int, min <= value <= max */
-    CLI_SEED, /* uint64_t */
-    CLI_SIZE, /* int64_t, bytes, at least 1 */
-    CLI_LIST, /* cli_list of "key=value"; may be given many times */
-    CLI_TEXTS /* cli_list of any texts; the same */
+    CLI_FLAG,  /* bool */
+    CLI_TEXT,  /* const char *, not empty; borrowed */
+    CLI_REAL,  /* double, min < value <= max */
+    CLI_INT,   /* int, min <= value <= max */
+    CLI_SEED,  /* uint64_t */
+    CLI_SIZE,  /* int64_t, bytes, at least 1 */
+    CLI_LIST,  /* cli_list of "key=value"; may be given many times */
+    CLI_SHORT, /* the setting of that name: adds "--name=value" to such a list */
+    CLI_TEXTS  /* cli_list of any texts; may be given many times */
 } cli_kind;
 
 typedef struct cli_option {

@@ -32,6 +32,9 @@ int train_plan_make(int argc, char **argv, train_plan *plan);
 int train_plan_read(const char *run, train_plan *plan);
 void train_plan_free(train_plan *plan);
 
+/* The library's error as the user would say it: of a setting given by an option of its own, such as --units, by that option; to be freed. */
+char *train_plan_respell(const train_plan *plan, const char *error);
+
 /* How the run's method is called, given the classes it uses: ESTIMATOR, or ESTIMATOR:RULE where a rule was
  * asked for; to be freed. */
 char *train_plan_method(const train_plan *plan, const char *estimator, const char *rule);

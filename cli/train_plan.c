@@ -16,6 +16,10 @@
     {                                                                                              \
 #name, value, CLI_REAL, offsetof(train_options, name), 0, max, help                        \
     }
+#define SHORT(name, value, help)                                                                   \
+    {                                                                                              \
+#name, value, CLI_SHORT, offsetof(train_options, set), 0, 0, help                          \
+    }
 #define FLAG(name, help)                                                                           \
     {                                                                                              \
 #name, NULL, CLI_FLAG, offsetof(train_options, name), 0, 0, help                           \
@@ -38,6 +42,10 @@ const cli_option train_option_table[] = {
          "where the data set is, and nowhere else (default: $ZEROTH_DATA, then the system's)"),
     TEXT(label, "COL", "the column of a table that holds the answers"),
     TEXT(missing, "HOW", "missing values of a table: refuse or impute"),
+    SHORT(units, "N", "as --set units=N: random units of a closed form's net"),
+    SHORT(preset, "P", "as --set preset=P: fast or best, a closed form's net"),
+    SHORT(ensemble, "K",
+          "as --set ensemble=K: closed forms of other seeds, whose outputs are averaged"),
     {"set", "KEY=VALUE", CLI_LIST, offsetof(train_options, set), 0, 0,
      "a setting of the chosen classes or of the task, as listed below; may be repeated"},
     TEXT(config, "FILE", "settings from a file or an earlier run; the command line goes first"),
@@ -166,13 +174,16 @@ static int read_config(int argc, char **argv, train_plan *plan, const char *task
 
 /* ---- settings ---- */
 
+/* A setting without the dashes of an option that stands for it. */
+static const char *plain(const char *setting) { return setting + strspn(setting, "-"); }
+
 /* A key that the task has is the task's; the trainer answers for all others. */
 static void route(train_plan *plan, const cli_list *from)
 {
     const char *name = zo_task_class_of(plan->task);
     const zo_class_info *task = name ? zo_class_find("tasks", name) : NULL;
     for (int i = 0; i < from->n; i++) {
-        const char *text = from->items[i];
+        const char *text = plain(from->items[i]);
         char *key = cli_format("%.*s", (int)strcspn(text, "="), text);
         cli_list_add(cli_class_has(task, key) ? &plan->task_settings : &plan->settings, text);
         free(key);
@@ -240,6 +251,40 @@ void train_plan_free(train_plan *plan)
     cli_config_free(&plan->config);
 }
 
+/* ---- spelling ---- */
+
+/* The error in terms of --KEY VALUE, to be freed, if it is about this setting; else NULL. */
+static char *respell(const char *error, const char *key, const char *value)
+{
+    char *pair = cli_format("%s=%s", key, value), *text = NULL;
+    char *unknown = cli_format("there is no setting \"%s\"", key);
+    size_t n = strlen(pair);
+    if (!strncmp(error, pair, n) && (error[n] == ':' || error[n] == ' '))
+        text = cli_format("--%s %s%s", key, value, error + n);
+    else if (!strncmp(error, unknown, strlen(unknown)))
+        text = cli_format("--%s: %s", key, error);
+    free(pair);
+    free(unknown);
+    return text;
+}
+
+char *train_plan_respell(const train_plan *plan, const char *error)
+{
+    char *text = NULL;
+    for (int i = 0; i < CHOICES && !text; i++) {
+        const char *name = chosen(&plan->o, &choices[i]);
+        if (name) text = respell(error, choices[i].key, name);
+    }
+    for (int i = 0; i < plan->o.set.n && !text; i++) {
+        const char *typed = plan->o.set.items[i], *setting = plain(typed);
+        if (typed == setting) continue;
+        char *key = cli_format("%.*s", (int)strcspn(setting, "="), setting);
+        text = respell(error, key, setting + strlen(key) + 1);
+        free(key);
+    }
+    return text ? text : cli_strdup(error);
+}
+
 /* ---- names ---- */
 
 char *train_plan_method(const train_plan *plan, const char *estimator, const char *rule)
@@ -270,10 +315,11 @@ static long next_number(const char *stem)
 /* How much of a file's name is not the ending of a table. */
 static int stem_length(const char *name)
 {
-    static const char *const endings[] = {".csv", ".tsv", ".txt"};
+    static const char *const endings[] = {".csv", ".tsv", ".txt", ".arff"};
     size_t n = strlen(name);
-    for (int i = 0; i < 3; i++) {
-        if (n > 4 && !strcmp(name + n - 4, endings[i])) return (int)n - 4;
+    for (int i = 0; i < 4; i++) {
+        size_t m = strlen(endings[i]);
+        if (n > m && !strcmp(name + n - m, endings[i])) return (int)(n - m);
     }
     return (int)n;
 }

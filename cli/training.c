@@ -8,6 +8,16 @@
 #include "output.h"
 #include "text.h"
 
+/* Prints the error of `status`, and gives the exit status. */
+static int fail(const training *t, zo_status status)
+{
+    if (status != ZO_USAGE) return cli_status(t->ctx, status);
+    char *text = train_plan_respell(&t->plan, zo_last_error(t->ctx));
+    cli_fail(CLI_USAGE, "%s", text);
+    free(text);
+    return CLI_USAGE;
+}
+
 /* ---- before the run ---- */
 
 int training_read(training *t, const cli_run *run)
@@ -68,7 +78,7 @@ int training_load(training *t)
     if (!status && needed) status = zo_model_load(t->ctx, t->plan.o.init, &t->init);
     if (!status && zo_cancelled(t->ctx)) status = ZO_CANCELLED;
     if (status == ZO_CANCELLED) return cli_fail(CLI_STOPPED, "stopped before training began");
-    return cli_status(t->ctx, status);
+    return fail(t, status);
 }
 
 /* The value of a trainer's resolved setting, to be freed, or NULL. */
@@ -271,7 +281,7 @@ static int finish(training *t, zo_status status)
                         t->resume ? "stopped before the run was where it had been: nothing is lost"
                                   : "stopped before training began");
     if (t->network && status != ZO_DIVERGED) show_result(t, stopped);
-    return cli_status(t->ctx, status);
+    return fail(t, status);
 }
 
 static int train_in_context(training *t)

@@ -171,7 +171,7 @@ class Show(Command):
                 said = self.bad(*words, status=1, says="t10k-labels-idx1-ubyte.gz is missing")
                 self.assertEqual(said, f"zeroth: {entry['remedy']}\n")
         got = json.loads(self.good("doctor", "--json", env={"ZEROTH_DATA": "data"}).stdout)
-        self.assertEqual([entry["name"] for entry in got["data"]], ["fashion-mnist", "mnist"])
+        self.assertEqual([entry["name"] for entry in got["data"]], ["fashion-mnist", "mnist", "cifar10", "cifar100"])
         self.assertEqual(got["data"][1]["folder"], "data/mnist")
         self.assertRegex(self.good("doctor").stdout, r"GFLOP/s")
 

@@ -131,6 +131,11 @@ static json_t *classes_json(const zo_survey *s, const distinct *d, bool *failed)
 
 static zo_status check_answers(const zo_survey *s, const scan *r)
 {
+    zo_cell_type type = zo_csv_type(&s->csv, s->label);
+    if (type == ZO_CELL_NUMBER && r->texts)
+        return cell_error(s, r->text, s->label, "is no number, as the file declares it to be");
+    if (type == ZO_CELL_TEXT && s->settings->kind == 2)
+        return label_error(s, "is declared as texts, and kind=regression needs numbers");
     if (r->missing >= 0)
         return cell_error(
             s, r->missing, s->label,
@@ -151,12 +156,14 @@ zo_status zo_survey_answers(zo_survey *s, json_t *json, bool *failed)
     if (!d) return ZO_NO_MEMORY;
     d->n = 0;
     d->most = ZO_CLASSES_MAX;
-    s->answers = r.texts ? ZO_TEXTS : ZO_NUMBERS;
-    if (r.texts)
+    zo_cell_type type = zo_csv_type(&s->csv, s->label);
+    bool texts = r.texts || type == ZO_CELL_TEXT;
+    s->answers = texts ? ZO_TEXTS : ZO_NUMBERS;
+    if (texts)
         distinct_texts(s, s->label, NULL, false, d);
     else
         distinct_numbers(s, s->label, d);
-    bool quantity = !r.texts && (!r.whole || d->n > AUTO_CLASSES);
+    bool quantity = !texts && (!r.whole || d->n > AUTO_CLASSES || type == ZO_CELL_NUMBER);
     if (s->settings->kind == 2 || (s->settings->kind == 0 && quantity)) {
         s->answers = ZO_TARGETS;
         d->n = 0;
@@ -173,26 +180,29 @@ zo_status zo_survey_answers(zo_survey *s, json_t *json, bool *failed)
 static zo_status too_many(const zo_survey *s, int column, const scan *r)
 {
     char name[ZO_SHOWN_MAX], cell[ZO_SHOWN_MAX];
+    int64_t row = r->text < 0 ? s->first : r->text; /* declared texts may all look like numbers */
     return zo_fail(
         s->ctx, ZO_FORMAT,
         "%s: column \"%s\" holds more than %d different texts, such as \"%s\" in line %lld: "
         "leave it out (ignore=%s) or turn it into numbers",
         s->where, zo_csv_shown(s->name[column], name), ZO_CATEGORIES_MAX,
-        zo_csv_shown(zo_csv_cell(&s->csv, r->text, column), cell), (long long)s->csv.line[r->text],
-        name);
+        zo_csv_shown(zo_csv_cell(&s->csv, row, column), cell), (long long)s->csv.line[row], name);
 }
 
 static zo_status survey_kind(zo_survey *s, int column, distinct *d)
 {
     char name[ZO_SHOWN_MAX], cell[ZO_SHOWN_MAX];
     scan r = scan_column(s, column);
-    s->kind[column] = r.texts ? ZO_TEXT : ZO_NUMBER;
-    if (!r.texts) return ZO_OK;
+    zo_cell_type type = zo_csv_type(&s->csv, column);
+    if (r.texts && type == ZO_CELL_NUMBER)
+        return cell_error(s, r.text, column, "is no number, as the file declares it to be");
+    s->kind[column] = r.texts || type == ZO_CELL_TEXT ? ZO_TEXT : ZO_NUMBER;
+    if (s->kind[column] == ZO_NUMBER) return ZO_OK;
     d->n = 0;
     d->most = ZO_CATEGORIES_MAX;
     distinct_texts(s, column, NULL, false, d);
     if (d->n > d->most) return too_many(s, column, &r);
-    if (r.numbers > r.texts)
+    if (r.numbers > r.texts && type == ZO_CELL_ANY)
         zo_log(s->ctx, ZO_LOG_WARNING,
                "%s: column \"%s\" is taken as text, because \"%s\" in line %lld is no number",
                s->where, zo_csv_shown(s->name[column], name),

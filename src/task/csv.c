@@ -82,8 +82,7 @@ static zo_status check_start(const zo_context *ctx, const char *where, const cha
     return ZO_OK;
 }
 
-/* Counts what bounds the number of cells and rows, and refuses what is no text. */
-static zo_status survey(const zo_context *ctx, const char *where, const char *bytes, size_t size,
+zo_status zo_csv_survey(const zo_context *ctx, const char *where, const char *bytes, size_t size,
                         size_t *breaks)
 {
     *breaks = 0;
@@ -246,7 +245,7 @@ zo_status zo_csv_parse(const zo_context *ctx, const char *where, char *bytes, si
         bytes += 3;
         size -= 3;
     }
-    if (!status) status = survey(ctx, where, bytes, size, &breaks);
+    if (!status) status = zo_csv_survey(ctx, where, bytes, size, &breaks);
     if (status) return status;
     out->separator = separator ? separator : guess_separator(bytes, size);
     size_t cells = count_byte(bytes, size, out->separator) + breaks + 1;
@@ -264,5 +263,6 @@ void zo_csv_free(const zo_context *ctx, zo_csv *csv)
 {
     zo_free(ctx, csv->cell);
     zo_free(ctx, csv->line);
+    zo_free(ctx, csv->type);
     *csv = (zo_csv){0};
 }

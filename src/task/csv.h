@@ -6,12 +6,16 @@
 
 #include "base/context.h"
 
+/* What a file says about a column; CSV files say nothing. */
+typedef enum zo_cell_type { ZO_CELL_ANY, ZO_CELL_NUMBER, ZO_CELL_TEXT } zo_cell_type;
+
 typedef struct zo_csv {
     char separator;
     int columns;  /* of every row */
     int64_t rows; /* the header, if there is one, is row 0 */
     char **cell; /* [rows][columns], each ends with a zero, all inside the bytes that were parsed */
-    int64_t *line; /* [rows] where a row begins in the file, from 1 */
+    int64_t *line;      /* [rows] where a row begins in the file, from 1 */
+    zo_cell_type *type; /* [columns], or NULL: all ANY */
 } zo_csv;
 
 /* Most columns of a table. */
@@ -23,12 +27,21 @@ typedef struct zo_csv {
 zo_status zo_csv_parse(const zo_context *ctx, const char *where, char *bytes, size_t size,
                        char separator, zo_csv *out);
 
+/* Counts the line ends in a file, and refuses what is no UTF-8 text. Errors: FORMAT. */
+zo_status zo_csv_survey(const zo_context *ctx, const char *where, const char *bytes, size_t size,
+                        size_t *breaks);
+
 /* Frees the arrays of *csv. */
 void zo_csv_free(const zo_context *ctx, zo_csv *csv);
 
 static inline const char *zo_csv_cell(const zo_csv *csv, int64_t row, int column)
 {
     return csv->cell[row * csv->columns + column];
+}
+
+static inline zo_cell_type zo_csv_type(const zo_csv *csv, int column)
+{
+    return csv->type ? csv->type[column] : ZO_CELL_ANY;
 }
 
 /* What row 0 calls a column; "column3" where it has no name for the third. */

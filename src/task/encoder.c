@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/params.h"
+#include "task/arff.h"
 #include "task/idx.h"
 #include "task/task.h"
 
@@ -262,8 +263,13 @@ zo_status zo_encoder_table(const zo_context *ctx, const zo_encoder *e, const cha
     *n = 0;
     *x = NULL;
     *label = NULL;
-    bool same = memchr(bytes, e->separator, size) != NULL; /* else the file has another one */
-    zo_status status = zo_csv_parse(ctx, where, bytes, size, same ? e->separator : 0, &csv);
+    bool arff = zo_arff_is(bytes, size),
+         same = memchr(bytes, e->separator, size) != NULL; /* else the file has another one */
+    if (arff && !e->header)
+        return zo_fail(ctx, ZO_USAGE,
+                       "%s: an ARFF file names its columns, and the model's table did not", where);
+    zo_status status = arff ? zo_arff_parse(ctx, where, bytes, size, &csv)
+                            : zo_csv_parse(ctx, where, bytes, size, same ? e->separator : 0, &csv);
     if (status) return status;
     status = encode_csv(ctx, e, where, &csv, n, x, label);
     zo_csv_free(ctx, &csv);
@@ -309,6 +315,30 @@ static zo_status encode_images(const zo_context *ctx, const zo_encoder *e, const
     return status;
 }
 
+/* The records hold the right answers too. */
+static zo_status encode_records(const zo_context *ctx, const zo_encoder *e, const char *path,
+                                int height, int width, int64_t *n, float **x, int32_t **label)
+{
+    zo_cifar c = {0};
+    if (height * width > 1 && (height != ZO_CIFAR_SIDE || width != ZO_CIFAR_SIDE))
+        return zo_fail(ctx, ZO_USAGE,
+                       "%s: images of %d x %d pixels; the model was trained on %d x %d", path,
+                       ZO_CIFAR_SIDE, ZO_CIFAR_SIDE, height, width);
+    zo_status status = zo_cifar_read(ctx, path, &e->records, &c);
+    size_t count = (size_t)c.n * ZO_CIFAR_INPUTS;
+    if (!status) {
+        *x = zo_alloc(ctx, count * sizeof **x);
+        status = *x ? ZO_OK : ZO_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count && !status; i++) (*x)[i] = (float)c.pixels[i] / 255.0f;
+    zo_free(ctx, c.pixels);
+    if (status)
+        zo_free(ctx, c.label);
+    else
+        *n = c.n, *label = c.label;
+    return status;
+}
+
 zo_status zo_task_encode(zo_context *ctx, const char *encoder, const char *path, int inputs,
                          int height, int width, int64_t *n, float **x, int32_t **label)
 {
@@ -328,6 +358,8 @@ zo_status zo_task_encode(zo_context *ctx, const char *encoder, const char *path,
                          "the model's description of its input gives %d features, but its network "
                          "takes %d: train it again",
                          e.inputs, inputs);
+    else if (e.records.labels)
+        status = encode_records(ctx, &e, path, height, width, n, x, label);
     else if (e.images)
         status = encode_images(ctx, &e, path, height, width, n, x);
     else

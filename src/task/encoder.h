@@ -2,11 +2,15 @@
  * model.
  *
  *     {"version":1, "kind":"images", "inputs":784, "classes":["0", ...]}
+ *     {"version":1, "kind":"images", "inputs":3072, "labels":[20,100], "answer":1, "classes":["apple", ...]}
  *     {"version":1, "kind":"csv", "separator":",", "header":true, "missing":"impute",
  *      "columns":[{"name":"width", "kind":"number", "offset":1.5, "median":1.5},
  *                 {"name":"colour", "kind":"text", "categories":["", "blue", "red"]},
  *                 {"name":"species", "kind":"label"}, {"name":"id", "kind":"ignored"}],
  *      "answers":"texts", "classes":["setosa", ...]}
+ *
+ * Images come in IDX files, or, with "labels", in CIFAR's binary records: how many classes each label byte tells apart, and which of the
+ * bytes ("answer") is the label that the classes are of.
  *
  * "columns" follow the file. A number gives one feature, (float)(value - offset): the difference is
  * taken in float64, so that large numbers that differ little keep their differences; no "offset"
@@ -19,6 +23,7 @@
 #define ZO_TASK_ENCODER_H
 
 #include "base/json.h"
+#include "task/cifar.h"
 #include "task/csv.h"
 
 typedef enum zo_column_kind { ZO_IGNORED, ZO_LABEL, ZO_NUMBER, ZO_TEXT } zo_column_kind;
@@ -36,7 +41,8 @@ typedef struct zo_column {
 typedef struct zo_encoder {
     json_t *json; /* holds the texts below */
     bool images;
-    int inputs; /* features of a row */
+    zo_cifar_layout records; /* of images; without labels: IDX files */
+    int inputs;              /* features of a row */
     int classes;
     const char **class_name; /* [classes] */
     zo_answers answers;
@@ -59,9 +65,9 @@ zo_status zo_encoder_read(const zo_context *ctx, const char *text, zo_encoder *o
 /* Frees what *encoder holds. */
 void zo_encoder_free(const zo_context *ctx, zo_encoder *encoder);
 
-/* Writes the encoder of images: *text is zo_alloc'ed. */
+/* Writes the encoder of images: *text is zo_alloc'ed. `records` NULL: in IDX files. */
 zo_status zo_encoder_images(const zo_context *ctx, int inputs, int classes, char *const *class_name,
-                            char **text);
+                            const zo_cifar_layout *records, char **text);
 
 /* Dumps a JSON object as zo_alloc'ed text and lets go of it. NULL, or `failed`: NO_MEMORY. */
 zo_status zo_encoder_dump(const zo_context *ctx, json_t *json, bool failed, char **text);

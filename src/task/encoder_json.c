@@ -57,6 +57,29 @@ static zo_status read_classes(const zo_context *ctx, zo_encoder *e, zo_answers o
     return read_texts(classes, order, e->class_name) ? ZO_OK : bad(ctx, "classes");
 }
 
+/* A whole number within low .. high, or -1. */
+static int small(const json_t *json, int low, int high)
+{
+    json_int_t value = json_integer_value(json);
+    return json_is_integer(json) && value >= low && value <= high ? (int)value : -1;
+}
+
+/* The layout of records, if the images come in such. */
+static zo_status read_layout(const zo_context *ctx, zo_encoder *e)
+{
+    const json_t *labels = json_object_get(e->json, "labels");
+    size_t n = json_array_size(labels);
+    if (!labels) return ZO_OK;
+    if (e->inputs != ZO_CIFAR_INPUTS || n < 1 || n > ZO_CIFAR_LABELS) return bad(ctx, "labels");
+    e->records.labels = (int)n;
+    for (size_t i = 0; i < n; i++) {
+        e->records.classes[i] = small(json_array_get(labels, i), 1, 256);
+        if (e->records.classes[i] < 0) return bad(ctx, "labels");
+    }
+    e->records.answer = small(json_object_get(e->json, "answer"), 0, (int)n - 1);
+    return e->records.answer < 0 ? bad(ctx, "answer") : ZO_OK;
+}
+
 static zo_status read_images(const zo_context *ctx, zo_encoder *e)
 {
     json_int_t inputs = json_integer_value(json_object_get(e->json, "inputs"));
@@ -64,7 +87,11 @@ static zo_status read_images(const zo_context *ctx, zo_encoder *e)
     e->inputs = (int)inputs;
     e->images = true;
     e->label = -1;
-    return read_classes(ctx, e, ZO_TARGETS, 65536);
+    zo_status status = read_layout(ctx, e);
+    if (!status) status = read_classes(ctx, e, ZO_TARGETS, 65536);
+    if (!status && e->records.labels && e->classes != e->records.classes[e->records.answer])
+        status = bad(ctx, "classes and labels disagree");
+    return status;
 }
 
 /* A number that a cell may hold. */
@@ -196,8 +223,17 @@ zo_status zo_encoder_dump(const zo_context *ctx, json_t *json, bool failed, char
     return *text ? ZO_OK : ZO_NO_MEMORY;
 }
 
+static void set_layout(json_t *json, const zo_cifar_layout *records, bool *failed)
+{
+    json_t *labels = json_array();
+    for (int i = 0; i < records->labels; i++)
+        *failed |= json_array_append_new(labels, json_integer(records->classes[i])) != 0;
+    zo_json_set(json, "labels", labels, failed);
+    zo_json_set(json, "answer", json_integer(records->answer), failed);
+}
+
 zo_status zo_encoder_images(const zo_context *ctx, int inputs, int classes, char *const *class_name,
-                            char **text)
+                            const zo_cifar_layout *records, char **text)
 {
     bool failed = false;
     json_t *json = json_object(), *names = json_array();
@@ -206,6 +242,7 @@ zo_status zo_encoder_images(const zo_context *ctx, int inputs, int classes, char
     zo_json_set(json, "version", json_integer(1), &failed);
     zo_json_set(json, "kind", json_string("images"), &failed);
     zo_json_set(json, "inputs", json_integer(inputs), &failed);
+    if (records) set_layout(json, records, &failed);
     zo_json_set(json, "classes", names, &failed);
     return zo_encoder_dump(ctx, json, failed, text);
 }

@@ -3,95 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <zlib.h>
-
 #include "base/files.h"
+#include "task/unpack.h"
 
 #define FILE_MOST ((size_t)1 << 36)
 #define DATA_MOST ((uint64_t)1 << 40)
 #define INPUTS_MOST ((uint64_t)1 << 20)
-#define FEED_MOST ((size_t)1 << 30) /* zlib counts in 32 bits */
-
-/* The bytes of a file, unpacked as they are taken. */
-typedef struct source {
-    const zo_context *ctx;
-    const char *where;
-    const uint8_t *at;
-    size_t left;
-    bool gzip, ended; /* ended: the last gzip member is complete and its checksum holds */
-    z_stream z;
-} source;
-
-static voidpf zlib_alloc(voidpf ctx, uInt n, uInt size) { return zo_alloc(ctx, (size_t)n * size); }
-
-static void zlib_free(voidpf ctx, voidpf ptr) { zo_free(ctx, ptr); }
-
-static bool starts_gzip(const uint8_t *at, size_t left)
-{
-    return left >= 2 && at[0] == 0x1f && at[1] == 0x8b;
-}
-
-static zo_status open_source(source *s)
-{
-    s->gzip = starts_gzip(s->at, s->left);
-    if (!s->gzip) return ZO_OK;
-    s->z = (z_stream){.zalloc = zlib_alloc, .zfree = zlib_free, .opaque = (voidpf)s->ctx};
-    return inflateInit2(&s->z, 16 + MAX_WBITS) == Z_OK ? ZO_OK : ZO_NO_MEMORY;
-}
-
-static void close_source(source *s)
-{
-    if (s->gzip) inflateEnd(&s->z);
-}
-
-/* One call of inflate(): fills what it can of out[room]. */
-static zo_status inflate_some(source *s, uint8_t *out, size_t room, size_t *got)
-{
-    uInt feed = (uInt)(s->left < FEED_MOST ? s->left : FEED_MOST);
-    uInt space = (uInt)(room < FEED_MOST ? room : FEED_MOST);
-    s->z.next_in = (z_const Bytef *)s->at;
-    s->z.avail_in = feed;
-    s->z.next_out = out;
-    s->z.avail_out = space;
-    int result = inflate(&s->z, Z_NO_FLUSH);
-    s->at += feed - s->z.avail_in;
-    s->left -= feed - s->z.avail_in;
-    *got = space - s->z.avail_out;
-    switch (result) {
-    case Z_OK: return ZO_OK;
-    case Z_STREAM_END: /* another member may follow: RFC 1952, 2.2 */
-        s->ended = !starts_gzip(s->at, s->left);
-        if (!s->ended) inflateReset(&s->z);
-        return ZO_OK;
-    case Z_BUF_ERROR:
-        return zo_fail(s->ctx, ZO_FORMAT, "%s: the gzip data end early: download the file again",
-                       s->where);
-    case Z_MEM_ERROR: return ZO_NO_MEMORY;
-    default:
-        return zo_fail(s->ctx, ZO_FORMAT,
-                       "%s: the gzip data are damaged (%s): download the file again", s->where,
-                       s->z.msg ? s->z.msg : "unknown method");
-    }
-}
-
-/* Takes `want` bytes, or fewer where the data end. */
-static zo_status take(source *s, uint8_t *out, size_t want, size_t *got)
-{
-    zo_status status = ZO_OK;
-    *got = 0;
-    if (!s->gzip) {
-        *got = want < s->left ? want : s->left;
-        memcpy(out, s->at, *got);
-        s->at += *got;
-        s->left -= *got;
-    }
-    while (s->gzip && !s->ended && *got < want && !status) {
-        size_t more;
-        status = inflate_some(s, out + *got, want - *got, &more);
-        *got += more;
-    }
-    return status;
-}
 
 static uint32_t big_endian(const uint8_t *b)
 {
@@ -111,7 +28,7 @@ typedef struct header {
     uint32_t height, width;
 } header;
 
-static zo_status check_sizes(const source *s, int rank, const uint32_t *size, header *h)
+static zo_status check_sizes(const zo_unpack *s, int rank, const uint32_t *size, header *h)
 {
     if (rank == ZO_IDX_IMAGES)
         snprintf(h->sizes, sizeof h->sizes, "%u x %u x %u", size[0], size[1], size[2]);
@@ -138,12 +55,12 @@ static zo_status check_sizes(const source *s, int rank, const uint32_t *size, he
     return ZO_OK;
 }
 
-static zo_status read_header(source *s, int rank, header *h)
+static zo_status read_header(zo_unpack *s, int rank, header *h)
 {
     uint8_t bytes[16];
     size_t need = 4 + 4 * (size_t)rank, got;
     uint32_t size[3], expected = 0x800 + (uint32_t)rank;
-    zo_status status = take(s, bytes, need, &got);
+    zo_status status = zo_unpack_take(s, bytes, need, &got);
     if (status) return status;
     if (got >= 4 && big_endian(bytes) != expected)
         return zo_fail(s->ctx, ZO_FORMAT,
@@ -158,7 +75,7 @@ static zo_status read_header(source *s, int rank, header *h)
     return check_sizes(s, rank, size, h);
 }
 
-static zo_status short_data(const source *s, const header *h, size_t got)
+static zo_status short_data(const zo_unpack *s, const header *h, size_t got)
 {
     return zo_fail(s->ctx, ZO_FORMAT,
                    "%s: its header names %s bytes of data, but %zu follow: download the file again",
@@ -166,7 +83,7 @@ static zo_status short_data(const source *s, const header *h, size_t got)
 }
 
 /* What is allocated doubles with what has really been there, up to what the header names. */
-static zo_status read_data(source *s, const header *h, uint8_t **data)
+static zo_status read_data(zo_unpack *s, const header *h, uint8_t **data)
 {
     size_t total = (size_t)(h->n * h->inputs), room = total, got = 0;
     if (!s->gzip && s->left < total) return short_data(s, h, s->left);
@@ -176,7 +93,7 @@ static zo_status read_data(source *s, const header *h, uint8_t **data)
     zo_status status = out ? ZO_OK : ZO_NO_MEMORY;
     while (!status) {
         size_t more;
-        status = take(s, out + got, room - got, &more);
+        status = zo_unpack_take(s, out + got, room - got, &more);
         got += more;
         if (!status && got < room) status = short_data(s, h, got);
         if (status || got == total) break;
@@ -198,11 +115,11 @@ static zo_status read_data(source *s, const header *h, uint8_t **data)
 }
 
 /* Asking for one byte more also makes zlib check the last member's checksum. */
-static zo_status check_end(source *s, const header *h)
+static zo_status check_end(zo_unpack *s, const header *h)
 {
     uint8_t byte;
     size_t got;
-    zo_status status = take(s, &byte, 1, &got);
+    zo_status status = zo_unpack_take(s, &byte, 1, &got);
     if (!status && (got || s->left))
         status = zo_fail(s->ctx, ZO_FORMAT,
                          "%s: more bytes follow the %s that its header names: download the file "
@@ -215,15 +132,15 @@ zo_status zo_idx_parse(const zo_context *ctx, const char *where, const uint8_t *
                        int rank, zo_idx *out)
 {
     *out = (zo_idx){0};
-    source s = {.ctx = ctx, .where = where, .at = bytes, .left = size};
+    zo_unpack s;
     header h;
     if (!size) return zo_fail(ctx, ZO_FORMAT, "%s: the file is empty: download it again", where);
-    zo_status status = open_source(&s);
+    zo_status status = zo_unpack_open(&s, ctx, where, bytes, size);
     if (status) return status;
     status = read_header(&s, rank, &h);
     if (!status) status = read_data(&s, &h, &out->data);
     if (!status) status = check_end(&s, &h);
-    close_source(&s);
+    zo_unpack_close(&s);
     if (status) {
         zo_free(ctx, out->data);
         out->data = NULL;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "task/encoder.h"
+#include "task/folder.h"
 #include "task/idx.h"
 #include "task/task.h"
 
@@ -17,31 +18,9 @@ typedef struct settings {
 } settings;
 
 typedef struct image_set {
-    const char *name;
-    const char *remedy;
+    zo_file_set files;
     const char *class_name[NAMES]; /* none: the numbers 0, 1, ... up to the highest label */
 } image_set;
-
-static const image_set mnist = {
-    .name = "mnist",
-    .remedy = "no Debian package has it: download its four IDX files and name their folder by "
-              "--data DIR or ZEROTH_DATA",
-    .class_name = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
-};
-
-static const image_set fashion = {
-    .name = "fashion-mnist",
-    .remedy = "install the Debian package dataset-fashion-mnist, or name the folder that holds "
-              "the four IDX files by --data DIR or ZEROTH_DATA",
-    .class_name = {"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
-                   "sneaker", "bag", "ankle boot"},
-};
-
-static const image_set own = {
-    .name = "images",
-    .remedy = "name the folder that holds train-images-idx3-ubyte, train-labels-idx1-ubyte and "
-              "the same two of t10k, plain or .gz, by --data DIR",
-};
 
 static bool name_file(const char *folder, const char *part, int rank, int spelling,
                       char path[PATH_MAX])
@@ -73,52 +52,51 @@ static const struct {
 };
 enum { FILES = sizeof files / sizeof *files };
 
-/* How many of a set's files a folder holds; `missing` is the path of the first that it does not. */
-static int count_files(const char *folder, char missing[PATH_MAX])
+static bool locate(const zo_file_set *set, const char *folder, int i, char path[PATH_MAX])
 {
-    char path[PATH_MAX];
-    int n = 0;
-    for (int i = 0; i < FILES; i++) {
-        bool there = find_file(folder, files[i].part, files[i].rank, path);
-        if (!there && n == i) memcpy(missing, path, sizeof path);
-        n += there;
-    }
-    return n;
+    (void)set;
+    return find_file(folder, files[i].part, files[i].rank, path);
 }
 
-/* The folders to look in, best first; false past the last. A folder named after the other set is
- * not taken for this one: the files of both have the same names. */
-static bool candidate(const image_set *set, const char *data, int i, char folder[PATH_MAX])
-{
-    const char *other = set == &mnist ? fashion.name : set == &fashion ? mnist.name : "";
-    size_t length = data ? strlen(data) : 0, o = strlen(other);
-    while (length > 1 && data[length - 1] == '/') length--;
-    bool of_other = o && length >= o && !strncmp(data + length - o, other, o) &&
-                    (length == o || data[length - o - 1] == '/');
-    if (i == 0 && data) snprintf(folder, PATH_MAX, "%.*s/%s", (int)length, data, set->name);
-    if (i == 0 && !data) snprintf(folder, PATH_MAX, "%s/%s", ZO_DATA_FOLDER, set->name);
-    if (i == 1) snprintf(folder, PATH_MAX, "%.*s", (int)length, data);
-    return i == 0 || (i == 1 && data && !of_other);
-}
+static const image_set mnist = {
+    .files = {.name = "mnist",
+              .remedy = "no Debian package has it: download its four IDX files and name their "
+                        "folder by --data DIR or ZEROTH_DATA",
+              .folder = {"mnist"},
+              .other = "fashion-mnist",
+              .files = FILES,
+              .locate = locate},
+    .class_name = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},
+};
+
+static const image_set fashion = {
+    .files = {.name = "fashion-mnist",
+              .remedy = "install the Debian package dataset-fashion-mnist, or name the folder that "
+                        "holds the four IDX files by --data DIR or ZEROTH_DATA",
+              .folder = {"fashion-mnist"},
+              .other = "mnist",
+              .files = FILES,
+              .locate = locate},
+    .class_name = {"t-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt",
+                   "sneaker", "bag", "ankle boot"},
+};
+
+static const image_set own = {
+    .files = {.name = "images",
+              .remedy = "name the folder that holds train-images-idx3-ubyte, "
+                        "train-labels-idx1-ubyte and the same two of t10k, plain or .gz, by --data "
+                        "DIR",
+              .folder = {"images"},
+              .files = FILES,
+              .locate = locate},
+};
 
 static zo_status find_set(const zo_context *ctx, const image_set *set, const char *data,
                           char folder[PATH_MAX])
 {
-    char looked[512] = "", path[PATH_MAX], missing[PATH_MAX] = "";
     if (!data && set == &own)
-        return zo_fail(ctx, ZO_USAGE, "%s needs a folder: %s", set->name, set->remedy);
-    for (int i = 0; candidate(set, data, i, folder); i++) {
-        int n = count_files(folder, path);
-        if (n == FILES) return ZO_OK;
-        if (n && !missing[0]) memcpy(missing, path, sizeof path);
-        size_t used = strlen(looked);
-        snprintf(looked + used, sizeof looked - used, "%s%.160s", used ? ", " : "", folder);
-    }
-    if (missing[0])
-        return zo_fail(ctx, ZO_NOT_FOUND, "%s is missing beside the other files of %s: %s", missing,
-                       set->name, set->remedy);
-    return zo_fail(ctx, ZO_NOT_FOUND, "%s is not there (looked in %s): %s", set->name, looked,
-                   set->remedy);
+        return zo_fail(ctx, ZO_USAGE, "%s needs a folder: %s", set->files.name, set->files.remedy);
+    return zo_file_set_find(ctx, &set->files, data, folder);
 }
 
 static zo_status read_one(const zo_context *ctx, const char *folder, const char *part, int rank,
@@ -223,7 +201,7 @@ static zo_status load_set(const zo_context *ctx, const image_set *set, const cha
     raw->net = "dense128 relu dense128 relu";
     status = name_classes(ctx, set, raw);
     if (status) return status;
-    return zo_encoder_images(ctx, train.inputs, raw->classes, raw->class_name, &raw->encoder);
+    return zo_encoder_images(ctx, train.inputs, raw->classes, raw->class_name, NULL, &raw->encoder);
 }
 
 static zo_status load_mnist(zo_context *ctx, const zo_task_def *def, const void *values, zo_raw *raw)

@@ -117,6 +117,11 @@ static zo_status find_column(const zo_survey *s, const char *word, int *out)
 static zo_status find_label(zo_survey *s)
 {
     char names[500];
+    if (!s->settings->label[0] && s->csv.type) { /* Weka's custom */
+        s->label = s->csv.columns - 1;
+        s->kind[s->label] = ZO_LABEL;
+        return ZO_OK;
+    }
     if (!s->settings->label[0]) {
         list_names(s, names, sizeof names);
         return zo_fail(s->ctx, ZO_USAGE,
@@ -150,7 +155,7 @@ static zo_status mark_ignored(zo_survey *s)
 zo_status zo_survey_names(zo_survey *s)
 {
     size_t n = (size_t)s->csv.columns;
-    s->first = s->settings->header ? s->settings->header == 1 : guess_header(s);
+    s->first = s->csv.type ? 1 : s->settings->header ? s->settings->header == 1 : guess_header(s);
     s->name = zo_names(s->ctx, s->csv.columns, column_name, s);
     s->kind = zo_alloc(s->ctx, n * sizeof *s->kind);
     if (!s->name || !s->kind) return ZO_NO_MEMORY;

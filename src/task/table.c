@@ -1,4 +1,4 @@
-/* The task "csv": a table with a label column.
+/* The task "csv": a table with a label column, in a CSV or an ARFF file.
  *
  * The classes are read first, because they decide which rows are training rows; categories, medians
  * and offsets are then learned from those rows alone, so that held-out rows meet the encoder as a
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "task/arff.h"
 #include "task/columns.h"
 
 #define TABLE_MOST ((size_t)1 << 36)
@@ -179,7 +180,9 @@ zo_status zo_table_load(const zo_context *ctx, const char *where, char *bytes, s
     zo_survey s = {.ctx = ctx, .where = where, .settings = settings, .label = -1};
     uint64_t file = zo_checksum(bytes, size);
     zo_status status =
-        zo_csv_parse(ctx, where, bytes, size, separators[settings->separator], &s.csv);
+        zo_arff_is(bytes, size)
+            ? zo_arff_parse(ctx, where, bytes, size, &s.csv)
+            : zo_csv_parse(ctx, where, bytes, size, separators[settings->separator], &s.csv);
     if (!status) status = learn_table(&s, seed, file, raw);
     zo_free(ctx, s.name);
     zo_free(ctx, s.kind);
@@ -204,7 +207,7 @@ static const zo_param params[] = {
     ZO_PARAM_REAL_ROW(zo_table_settings, test, 0.2, 0, 0.5,
                       "share of the rows held out for the test; 0: none"),
     ZO_PARAM_TEXT_ROW(zo_table_settings, label, "",
-                      "the column to predict: its name, or its number from 1"),
+                      "the column to predict: its name, or its number from 1 (ARFF: the last)"),
     ZO_PARAM_TEXT_ROW(zo_table_settings, ignore, "",
                       "columns to leave out, with commas between them"),
     ZO_PARAM_CHOICE_ROW(zo_table_settings, kind, 0, "auto|classification|regression",
@@ -222,7 +225,8 @@ static const zo_param params[] = {
 };
 
 const zo_task_class zo_task_csv = {
-    .info = {"csv", "a table of numbers and texts with a label column, named by its path",
+    .info = {"csv",
+             "a table of numbers and texts with a label column, CSV or ARFF, named by its path",
              "RFC 4180", ZO_USES_NOTHING, params},
     .settings_size = sizeof(zo_table_settings),
     .load = load,

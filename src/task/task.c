@@ -40,7 +40,7 @@ static bool ends_in(const char *text, const char *end)
 static bool is_path(const char *name)
 {
     return strchr(name, '/') || ends_in(name, ".csv") || ends_in(name, ".tsv") ||
-           ends_in(name, ".txt");
+           ends_in(name, ".txt") || ends_in(name, ".arff");
 }
 
 /* The class that serves `name`: a registered task, or that of tables if it is the path of a file. */

@@ -119,7 +119,7 @@ char **zo_names(const zo_context *ctx, int n, const char *(*name)(const void *of
                 const void *of);
 
 /* Reads rows of a user's file for prediction: raw features [n][inputs], zo_alloc'ed. Images must be `height` x `width`, where these are
- * what the inputs are (grey images), not 1. `encoder` is
+ * those of an image, not 1. `encoder` is
  * the text saved with the model; it is not trusted. *label gets the right answers of a
  * classification where the file has them all (-1: a class the model does not know), else NULL.
  * Errors: NOT_FOUND, IO, FORMAT, USAGE, NO_MEMORY with path and place; nothing is then allocated. */
