@@ -20,11 +20,11 @@
 #include "base/random.h"
 #include "learn/closed.h"
 
-enum { ITEM = 128, TILES = 4, STEPS = 8, HALVINGS = 16 };
+enum { ITEM = 128, TILES = 4, STEPS = ZO_CLOSED_STEPS, HALVINGS = 16, CHOSEN = 3 };
 static const float step_length[STEPS] = {4, 2, 1, 0.5F, 0.25F, 0.125F, 0.0625F, 0};
 
 #define WEIGHT_LEAST 1e-3 /* of a row: nothing is as sure as its probability says */
-#define FALL_LEAST 1e-6   /* of F, relative: less ends the iteration */
+#define FALL_LEAST 1e-7   /* of F, relative: less ends the iteration */
 
 bool zo_closed_is_logistic(const zo_closed *c) { return c->set.loss == ZO_CLOSED_LOGISTIC; }
 
@@ -41,6 +41,11 @@ double zo_closed_logistic_bytes(const zo_closed *c, size_t p)
 {
     double q = (double)zo_round16(c->q);
     return zo_closed_is_logistic(c) ? 4 * q * (4.0 * ZO_CLOSED_TILE + (double)p) : 0;
+}
+
+static double class_weight(const zo_closed *c, int32_t label)
+{
+    return c->class_weight ? (double)c->class_weight[label] : 1;
 }
 
 /* ---- outputs ---- */
@@ -63,20 +68,18 @@ static size_t labels_of(const outputs *o, int64_t item, int32_t *label)
     const zo_closed *c = o->c;
     size_t first = (size_t)item * ITEM, n = o->rows - first < ITEM ? o->rows - first : ITEM;
     for (size_t i = 0; i < n; i++)
-        label[i] = c->task->part[ZO_TRAIN]
-                       .label[zo_closed_place(c, o->first + (int64_t)(first + i))];
+        label[i] =
+            c->task->part[ZO_TRAIN].label[zo_closed_place(c, o->first + (int64_t)(first + i))];
     return n;
 }
 
-/* Present outputs of n rows from row `first` of the tile on. */
-static void present(const outputs *o, size_t first, size_t n)
+/* eta [m][round16(q)] = present outputs of m rows of the tile from row `first` on. */
+static void present(const zo_closed *c, size_t first, size_t m, float *eta)
 {
-    const zo_closed *c = o->c;
     const zo_stage *s = c->net->stage + c->last;
-    float *eta = o->eta + first * o->ld;
-    zo_operand a = zo_matrix(c->h + first * c->p, c->p, n, c->p);
+    zo_operand a = zo_matrix(c->h + first * c->p, c->p, m, c->p);
     zo_epilogue e = {.bias = s->has_bias ? c->net->params + s->bias : NULL};
-    c->ctx->kernels->product(eta, o->ld, 0, &a, c->net->params + s->weight, c->q, &e);
+    c->ctx->kernels->product(eta, zo_round16(c->q), 0, &a, c->net->params + s->weight, c->q, &e);
 }
 
 /* The layer before the first solution: weights of 0, log shares of the classes as biases; a class without rows counts as half a row. So rare classes
@@ -86,14 +89,15 @@ static void begin(zo_closed *c)
     const zo_stage *s = c->net->stage + c->last;
     const zo_examples *part = &c->task->part[ZO_TRAIN];
     float *bias = c->net->params + s->bias;
+    double all = 0;
+    for (int64_t i = 0; i < part->n; i++) all += class_weight(c, part->label[i]);
     for (size_t i = 0; i < c->p; i++)
         for (size_t j = 0; j < c->q; j++) c->net->params[s->weight + zo_stage_at(s, i, j)] = 0;
     for (size_t k = 0; k < c->q && s->has_bias; k++) {
         double rows = 0;
         for (int64_t i = 0; i < part->n; i++) rows += part->label[i] == (int32_t)k;
         if (rows < 1) rows = 0.5;
-        if (c->class_weight) rows *= (double)c->class_weight[k];
-        bias[k] = (float)zo_log64(rows / (double)part->n);
+        bias[k] = (float)zo_log64(rows * class_weight(c, (int32_t)k) / all);
     }
 }
 
@@ -135,17 +139,15 @@ static void reweigh(void *arg, int64_t item, int worker)
     const zo_closed *c = o->c;
     int32_t label[ITEM];
     size_t first = (size_t)item * ITEM, q = c->q, n = labels_of(o, item, label);
-    present(o, first, n);
-    float *e = o->other + first * o->ld;
-    const float *eta = o->eta + first * o->ld;
+    float *e = o->other + first * o->ld, *eta = o->eta + first * o->ld;
+    present(c, first, n, eta);
     c->ctx->kernels->loss_slope[ZO_CROSS_ENTROPY](e, o->ld, eta, o->ld, n, q, label, NULL, 0);
     for (size_t i = 0; i < n; i++) {
         double w = fmax(curvature(e + i * o->ld, q, label[i]), WEIGHT_LEAST);
         float *z = c->y + (first + i) * q;
         for (size_t k = 0; k < q; k++)
             z[k] = (float)((double)eta[i * o->ld + k] - (double)e[i * o->ld + k] / w);
-        if (c->class_weight) w *= (double)c->class_weight[label[i]];
-        c->w[first + i] = (float)w;
+        c->w[first + i] = (float)(w * class_weight(c, label[i]));
     }
 }
 
@@ -201,12 +203,36 @@ zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool interc
     return ZO_OK;
 }
 
+double zo_closed_logistic_lambda(const zo_closed *c)
+{
+    bool kept = !(c->set.lambda > 0) && c->logistic.iteration >= CHOSEN;
+    return kept ? c->logistic.lambda : c->set.lambda;
+}
+
 /* ---- the step ---- */
 
-static void mix(const outputs *o, size_t first, size_t n, float t)
+/* Adds the losses of m rows with outputs eta + t (y - eta) to sum [STEPS]; eta and mixed [m][round16(q)], the latter room. */
+static void add_losses(const zo_closed *c, size_t m, const int32_t *label, const float *eta,
+                       const float *y, size_t ldy, float *mixed, double *sum)
 {
-    for (size_t i = first * o->ld; i < (first + n) * o->ld; i++)
-        o->mixed[i] = o->eta[i] + t * (o->other[i] - o->eta[i]);
+    size_t q = c->q, ld = zo_round16(q);
+    float loss[ITEM];
+    for (int s = 0; s < STEPS; s++) {
+        float t = step_length[s];
+        for (size_t i = 0; i < m; i++) {
+            const float *from = eta + i * ld, *to = y + i * ldy;
+            for (size_t k = 0; k < q; k++) mixed[i * ld + k] = from[k] + t * (to[k] - from[k]);
+        }
+        c->ctx->kernels->loss[ZO_CROSS_ENTROPY](loss, mixed, ld, m, q, label, NULL, 0);
+        for (size_t i = 0; i < m; i++) sum[s] += (double)loss[i] * class_weight(c, label[i]);
+    }
+}
+
+void zo_closed_logistic_score(const zo_closed *c, size_t first, size_t m, const int32_t *label,
+                              const float *y, size_t ldy, float *room, double *sum)
+{
+    present(c, first, m, room);
+    add_losses(c, m, label, room, y, ldy, room + m * zo_round16(c->q), sum);
 }
 
 static void try_steps(void *arg, int64_t item, int worker)
@@ -214,21 +240,15 @@ static void try_steps(void *arg, int64_t item, int worker)
     (void)worker;
     const outputs *o = arg;
     const zo_closed *c = o->c;
-    const zo_kernels *k = c->ctx->kernels;
     int32_t label[ITEM];
-    float loss[ITEM];
     size_t first = (size_t)item * ITEM, at = first * o->ld, n = labels_of(o, item, label);
-    present(o, first, n);
+    double *sum = o->sums + item * STEPS;
+    present(c, first, n, o->eta + at);
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, n, c->p);
-    k->product(o->other + at, o->ld, 0, &a, o->packed, c->q, &(zo_epilogue){.bias = o->bias});
-    for (int t = 0; t < STEPS; t++) {
-        double sum = 0;
-        mix(o, first, n, step_length[t]);
-        k->loss[ZO_CROSS_ENTROPY](loss, o->mixed + at, o->ld, n, c->q, label, NULL, 0);
-        for (size_t i = 0; i < n; i++)
-            sum += (double)loss[i] * (c->class_weight ? (double)c->class_weight[label[i]] : 1);
-        o->sums[item * STEPS + t] = sum;
-    }
+    zo_epilogue e = {.bias = o->bias};
+    c->ctx->kernels->product(o->other + at, o->ld, 0, &a, o->packed, c->q, &e);
+    memset(sum, 0, STEPS * sizeof *sum);
+    add_losses(c, n, label, o->eta + at, o->other + at, o->ld, o->mixed + at, sum);
 }
 
 /* total [STEPS]: mean losses over a few tiles, spread over all rows, which are all of them where there are few. */

@@ -221,8 +221,7 @@ zo_status zo_closed_tile(zo_closed *c)
         status = zo_closed_logistic_tile(c, c->position, (size_t)m);
     else
         for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
-    if (!status)
-        status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
+    if (!status) status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;
     c->cost += (double)m * (p * p / 2 + p * q);
     if (!status) c->position += m;

@@ -9,7 +9,7 @@
 #define LAMBDA_LEAST 1e-6
 #define LAMBDA_MOST 0.1
 
-enum { SCORED = 128 }; /* rows of an item of scores */
+enum { SCORED = 128, SUMS = 2 + ZO_CLOSED_STEPS }; /* rows of an item of scores; sums */
 
 /* All solutions of the path, side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
 typedef struct solving {
@@ -19,8 +19,8 @@ typedef struct solving {
     bool there[ZO_CLOSED_LAMBDAS];
     float *all, *b, *packed; /* [p][n * q], [n * q], the same packed */
     float *y;                /* [TILE][round16(n * q)] */
-    float *one;              /* [TILE][round16(q)]: outputs of one lambda, where their cross-entropy is asked for */
-    double *sums; /* [items][n][3]: errors, squares, cross-entropies */
+    float *room;             /* [TILE][2 * round16(q)], for the logistic loss; else NULL */
+    double *sums;            /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
     int64_t first, rows;     /* of the tile at hand */
 } solving;
 
@@ -30,8 +30,8 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_gram_bytes(p, q, zo_closed_weighted(c)) + zo_closed_logistic_bytes(c, p) + tile + (path > ridge ? path : ridge) +
-           4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
+    return zo_gram_bytes(p, q, zo_closed_weighted(c)) + zo_closed_logistic_bytes(c, p) + tile +
+           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
 }
 
 /* Evenly spaced on a logarithmic scale, without a library's pow(): the bits of a run depend on it. */
@@ -71,20 +71,6 @@ static double keep(void *user, size_t index, double lambda, const float *w, size
 
 /* ---- scores ---- */
 
-/* Of the m outputs y [m][ld] of one lambda, rows of the validation part from `at` on; one [m][round16(q)] is room for them. */
-static double cross_entropy(const solving *s, const float *y, size_t ld, size_t at, size_t m,
-                            float *one)
-{
-    float loss[SCORED];
-    double sum = 0;
-    size_t q = s->c->q, ld_one = zo_round16(q);
-    for (size_t i = 0; i < m; i++) memcpy(one + i * ld_one, y + i * ld, q * sizeof *y);
-    s->c->ctx->kernels->loss[ZO_CROSS_ENTROPY](
-        loss, one, ld_one, m, q, s->c->task->part[ZO_VALIDATION].label + at, NULL, 0);
-    for (size_t i = 0; i < m; i++) sum += (double)loss[i];
-    return sum;
-}
-
 static void score_item(void *arg, int64_t item, int worker)
 {
     (void)worker;
@@ -98,11 +84,11 @@ static void score_item(void *arg, int64_t item, int worker)
     float *y = s->y + first * ld;
     c->ctx->kernels->product(y, ld, 0, &a, s->packed, wide, &(zo_epilogue){.bias = s->b});
     for (size_t k = 0; k < s->n; k++) {
-        double *sum = s->sums + ((size_t)item * s->n + k) * 3;
-        sum[0] = sum[1] = sum[2] = 0;
-        if (s->one)
-            sum[2] = cross_entropy(s, y + k * q, ld, (size_t)s->first + first, m,
-                                   s->one + first * zo_round16(q));
+        double *sum = s->sums + ((size_t)item * s->n + k) * SUMS;
+        memset(sum, 0, SUMS * sizeof *sum);
+        if (s->room)
+            zo_closed_logistic_score(c, first, m, part->label + s->first + (int64_t)first,
+                                     y + k * q, ld, s->room + first * 2 * zo_round16(q), sum + 2);
         for (size_t i = 0; i < m; i++) {
             size_t at = (size_t)s->first + first + i;
             const float *out = y + i * ld + k * q;
@@ -118,8 +104,8 @@ static void score_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* errors, squares, entropies [n]: sums over the validation part. */
-static void score_all(solving *s, double *errors, double *squares, double *entropies)
+/* totals [n][SUMS]: over the validation part. */
+static void score_all(solving *s, double *totals)
 {
     zo_closed *c = s->c;
     int64_t n = c->task->part[ZO_VALIDATION].n;
@@ -129,37 +115,42 @@ static void score_all(solving *s, double *errors, double *squares, double *entro
         zo_closed_features(c, ZO_VALIDATION, s->first, s->rows);
         zo_parallel(c->ctx, items, score_item, s);
         for (int64_t i = 0; i < items; i++) {
-            for (size_t k = 0; k < s->n; k++) {
-                errors[k] += s->sums[((size_t)i * s->n + k) * 3];
-                squares[k] += s->sums[((size_t)i * s->n + k) * 3 + 1];
-                entropies[k] += s->sums[((size_t)i * s->n + k) * 3 + 2];
-            }
+            for (size_t k = 0; k < s->n * SUMS; k++)
+                totals[k] += s->sums[(size_t)i * s->n * SUMS + k];
         }
     }
     c->cost += (double)n * (double)c->p * (double)(s->n * c->q);
 }
 
-/* The place of the best lambda: least errors, squares between equals, then the larger one. With the logistic loss: least cross-entropy. */
+/* Whether a lambda with these totals is no worse than another: least errors, squares between equals. With the logistic loss: least cross-entropy, each
+ * with the step that suits it. */
+static bool is_better(const solving *s, const double *a, const double *b)
+{
+    double least[2] = {INFINITY, INFINITY};
+    if (!s->room) return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
+    for (int t = 2; t < SUMS; t++) {
+        least[0] = fmin(least[0], a[t]);
+        least[1] = fmin(least[1], b[t]);
+    }
+    return least[0] <= least[1];
+}
+
+/* The place of the best lambda, the larger one of equals. */
 static zo_status choose(solving *s, size_t *best)
 {
-    double errors[ZO_CLOSED_LAMBDAS] = {0}, squares[ZO_CLOSED_LAMBDAS] = {0},
-           entropies[ZO_CLOSED_LAMBDAS] = {0};
+    double totals[ZO_CLOSED_LAMBDAS][SUMS] = {{0}};
     zo_closed *c = s->c;
     double n = (double)c->task->part[ZO_VALIDATION].n;
-    score_all(s, errors, squares, entropies);
+    score_all(s, totals[0]);
     *best = s->n;
     for (size_t k = 0; k < s->n; k++) {
-        if (!s->there[k] || !isfinite(squares[k])) continue;
-        size_t b = *best < s->n ? *best : k;
-        bool better =
-            errors[k] < errors[b] || (errors[k] == errors[b] && squares[k] <= squares[b]);
-        if (s->one) better = entropies[k] <= entropies[b];
-        if (better) *best = k;
+        if (!s->there[k] || !isfinite(totals[k][1])) continue;
+        if (*best == s->n || is_better(s, totals[k], totals[*best])) *best = k;
     }
     if (*best == s->n)
         return zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
                        c->info->name);
-    c->error = c->task->classes ? errors[*best] / n : squares[*best] / (2 * n);
+    c->error = c->task->classes ? totals[*best][0] / n : totals[*best][1] / (2 * n);
     return ZO_OK;
 }
 
@@ -172,11 +163,11 @@ static zo_status allocate(solving *s)
     s->b = zo_alloc_zero(ctx, zo_round16(wide), sizeof *s->b);
     s->packed = zo_alloc_zero(ctx, zo_packed_size(c->p, wide), sizeof *s->packed);
     s->y = zo_alloc_zero(ctx, ZO_CLOSED_TILE * zo_round16(wide), sizeof *s->y);
-    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->n * 3, sizeof *s->sums);
+    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->n * SUMS, sizeof *s->sums);
     if (!s->all || !s->b || !s->packed || !s->y || !s->sums) return ZO_NO_MEMORY;
     if (!zo_closed_is_logistic(c)) return ZO_OK;
-    s->one = zo_alloc_zero(ctx, ZO_CLOSED_TILE * zo_round16(c->q), sizeof *s->one);
-    return s->one ? ZO_OK : ZO_NO_MEMORY;
+    s->room = zo_alloc_zero(ctx, ZO_CLOSED_TILE * 2 * zo_round16(c->q), sizeof *s->room);
+    return s->room ? ZO_OK : ZO_NO_MEMORY;
 }
 
 static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, double unit,
@@ -201,7 +192,7 @@ static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, doubl
         status = choose(&s, &best);
         *lambda = s.lambda[best];
     }
-    void *all[] = {s.all, s.b, s.packed, s.y, s.sums, s.one};
+    void *all[] = {s.all, s.b, s.packed, s.y, s.sums, s.room};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
     return status;
 }
@@ -262,7 +253,7 @@ zo_status zo_closed_solve(zo_closed *c, double *loss)
           *b = zo_alloc_zero(c->ctx, c->q, sizeof *b);
     status = w && b ? ZO_OK : ZO_NO_MEMORY;
     if (!status) status = zo_closed_logistic_unit(c, &m, intercept, &unit);
-    lambda = status ? 0 : c->set.lambda * unit;
+    lambda = status ? 0 : zo_closed_logistic_lambda(c) * unit;
     if (!status && !(lambda > 0)) status = search(c, &m, intercept, unit, &lambda);
     def.lambda = lambda;
     def.relative = !zo_closed_is_logistic(c);
