@@ -260,6 +260,30 @@ static void rare_classes_are_served(void **state)
 
 /* ---- what it is for ---- */
 
+/* Where lambda and step are chosen on the validation part, its loss never rises. The choice sees solutions of the path, which are good to 1e-3. */
+static void validation_loss_never_rises(void **state)
+{
+    (void)state;
+    zo_task *task = named_task(ctx, "blobs", 2, SETTINGS("n=1500"));
+    zo_net *net = make_net(ctx, task, "dense200 relu dense3", 2);
+    zo_assessor a = {0};
+    double before = INFINITY, loss, accuracy;
+    assert_int_equal(zo_assessor_init(&a, task, net), ZO_OK);
+    for (int i = 1; i <= 4; i++) {
+        char words[32];
+        snprintf(words, sizeof words, "iterations=%d", i);
+        zo_trainer *t = make_trainer(ctx, task, net, "elm", 2, SETTINGS("loss=logistic", words));
+        solve(t);
+        zo_assess(&a, zo_trainer_net(t), ZO_VALIDATION, &loss, &accuracy);
+        assert_true(loss <= before * 1.005);
+        before = loss;
+        zo_trainer_destroy(t);
+    }
+    zo_assessor_fini(&a);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 static void outputs_are_log_odds(void **state)
 {
     (void)state;
@@ -346,14 +370,15 @@ static void what_cannot_be_is_refused(void **state)
 /* ---- bits ---- */
 
 /* The parameters after a run of `threads`; stop: a trainer of its own goes on from there. malloc'ed. */
-static float *parameters_of(int threads, const char *kernels, int stop, int *steps)
+static float *parameters_of(int threads, const char *kernels, const char *lambda, int stop,
+                            int *steps)
 {
     zo_context *own = make_context(threads, kernels, NULL), *before = ctx;
     ctx = own;
     zo_task *task = make_images(ctx, 2500, 6, 6, 1, 3, 3);
     zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
     const char *const *settings =
-        SETTINGS("copies=1", "shift=1", "lambdas=4", "loss=logistic", "iterations=3");
+        SETTINGS("copies=1", "shift=1", "lambdas=4", "loss=logistic", "iterations=3", lambda);
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {
@@ -395,22 +420,34 @@ static size_t arena(void)
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
+    static const char *const lambdas[] = {"lambda=0.01", "lambda=0"}; /* given, chosen */
+    size_t n = arena();
+    for (int l = 0; l < 2; l++) {
+        int steps, again;
+        float *want = parameters_of(1, NULL, lambdas[l], 0, &steps);
+        for (int threads = 2; threads <= 3; threads++) {
+            float *got = parameters_of(threads, NULL, lambdas[l], 0, &again);
+            assert_same_floats(got, want, n, "threads");
+            free(got);
+        }
+        for (int i = 0; kernel_set(i); i++) {
+            float *got = parameters_of(2, kernel_set(i)->info.name, lambdas[l], 0, &again);
+            assert_same_floats(got, want, n, "kernels");
+            free(got);
+        }
+        free(want);
+    }
+}
+
+static void stopped_iterations_go_on(void **state)
+{
+    (void)state;
     int steps, again;
     size_t n = arena();
-    float *want = parameters_of(1, NULL, 0, &steps);
-    for (int threads = 2; threads <= 3; threads++) {
-        float *got = parameters_of(threads, NULL, 0, &again);
-        assert_same_floats(got, want, n, "threads");
-        free(got);
-    }
-    for (int i = 0; kernel_set(i); i++) {
-        float *got = parameters_of(2, kernel_set(i)->info.name, 0, &again);
-        assert_same_floats(got, want, n, "kernels");
-        free(got);
-    }
-    assert_true(steps >= 2 + 3 * 4); /* fill, statistics, three tiles and a solve three times */
+    float *want = parameters_of(2, NULL, "lambda=0.01", 0, &steps);
+    assert_int_equal(steps, 2 + 3 * 4); /* fill, statistics, three tiles and a solve three times */
     for (int stop = 3; stop < steps; stop++) {
-        float *got = parameters_of(2, NULL, stop, &again);
+        float *got = parameters_of(2, NULL, "lambda=0.01", stop, &again);
         assert_same_floats(got, want, n, "after a stop");
         assert_int_equal(again, steps);
         free(got);
@@ -468,10 +505,12 @@ int main(void)
         cmocka_unit_test(losses_never_rise),
         cmocka_unit_test(separable_classes_stay_finite),
         cmocka_unit_test(rare_classes_are_served),
+        cmocka_unit_test(validation_loss_never_rises),
         cmocka_unit_test(outputs_are_log_odds),
         cmocka_unit_test(classes_weigh_as_they_are_told),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(bits_depend_on_nothing_else),
+        cmocka_unit_test(stopped_iterations_go_on),
         cmocka_unit_test(budgets_end_in_the_middle),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -63,12 +63,13 @@ typedef enum zo_closed_phase {
     ZO_CLOSED_DONE
 } zo_closed_phase;
 
-/* Of the logistic loss; it is saved as it lies. */
+/* Of the logistic loss; it is saved as it lies. The last four are of the last iteration. */
 typedef struct zo_closed_iterations {
     int64_t iteration; /* done */
     double unit;       /* of lambda, for one row */
-    double lambda, loss,
-        fall; /* of the last one: lambda in those units; penalised loss, how much less than before, relative */
+    double lambda;     /* in those units */
+    double loss, fall; /* that chose the step; how much less than before, relative */
+    int64_t step;      /* index of its length */
 } zo_closed_iterations;
 
 typedef struct zo_closed {
@@ -190,12 +191,13 @@ zo_status zo_closed_logistic_tile(zo_closed *c, int64_t first, size_t rows);
 /* What lambda is in units of, for the rows so far; set by the sums of the first iteration. 1 for least squares, whose lambda is relative. Errors: as
  * zo_normal_init(). */
 zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit);
-/* The lambda set, or the one chosen by the first three iterations: from then on a choice would follow noise. 0: to be chosen. */
-double zo_closed_logistic_lambda(const zo_closed *c);
 /* Adds to sum [STEPS] the cross-entropies of steps from the present layer towards a solution: of the m rows of c->h from `first` on, with these
  * labels and outputs y [m][ldy] of the solution. room [m][2 round16(q)]. On any thread. */
 void zo_closed_logistic_score(const zo_closed *c, size_t first, size_t m, const int32_t *label,
                               const float *y, size_t ldy, float *room, double *sum);
+/* Index of the least of such sums, a step of 0 left out; and with the sums of the lambda that is chosen: which step is taken. */
+int zo_closed_logistic_best(const double *sum);
+void zo_closed_logistic_choose(zo_closed *c, const double *sum);
 /* Replaces a solution w [p][ldw], b [q] for this lambda (absolute) by the best step towards it from the present layer. Nothing for least squares.
  * Errors: NO_MEMORY. */
 zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b);

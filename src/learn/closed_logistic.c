@@ -10,8 +10,9 @@
  * iteration is then Newton's.
  *
  * An iteration is a pass over the rows and a ridge solve; the first starts from the shares of the classes as probabilities (without a bias, from
- * outputs of 0), where all rows weigh the same: least squares. A solution is a direction: of several lengths of step, 0 among them, the one with the least F on some tiles of rows is taken. So F never rises
- * there, and where these tiles are all rows it never rises at all.
+ * outputs of 0), where all rows weigh the same: least squares. A solution is a direction, and of several lengths of step one is taken, 0 among
+ * them. Where lambda is chosen on the validation part, lambda and step are the pair with the least cross-entropy there, which so never rises; a
+ * step of 0 ends the run. Where lambda is given, the step has the least F on some tiles of rows, and where these are all rows F never rises.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #include "base/random.h"
 #include "learn/closed.h"
 
-enum { ITEM = 128, TILES = 4, STEPS = ZO_CLOSED_STEPS, HALVINGS = 16, CHOSEN = 3 };
+enum { ITEM = 128, TILES = 4, STEPS = ZO_CLOSED_STEPS, HALVINGS = 16, NONE = STEPS - 1 };
 static const float step_length[STEPS] = {4, 2, 1, 0.5F, 0.25F, 0.125F, 0.0625F, 0};
 
 #define WEIGHT_LEAST 1e-3 /* of a row: nothing is as sure as its probability says */
@@ -203,12 +204,6 @@ zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool interc
     return ZO_OK;
 }
 
-double zo_closed_logistic_lambda(const zo_closed *c)
-{
-    bool kept = !(c->set.lambda > 0) && c->logistic.iteration >= CHOSEN;
-    return kept ? c->logistic.lambda : c->set.lambda;
-}
-
 /* ---- the step ---- */
 
 /* Adds the losses of m rows with outputs eta + t (y - eta) to sum [STEPS]; eta and mixed [m][round16(q)], the latter room. */
@@ -226,6 +221,23 @@ static void add_losses(const zo_closed *c, size_t m, const int32_t *label, const
         c->ctx->kernels->loss[ZO_CROSS_ENTROPY](loss, mixed, ld, m, q, label, NULL, 0);
         for (size_t i = 0; i < m; i++) sum[s] += (double)loss[i] * class_weight(c, label[i]);
     }
+}
+
+int zo_closed_logistic_best(const double *sum)
+{
+    int best = 0;
+    for (int t = 1; t < NONE; t++)
+        if (sum[t] < sum[best]) best = t;
+    return best;
+}
+
+void zo_closed_logistic_choose(zo_closed *c, const double *sum)
+{
+    double n = (double)c->task->part[ZO_VALIDATION].n;
+    int best = zo_closed_logistic_best(sum);
+    c->logistic.step = sum[best] < sum[NONE] ? best : NONE;
+    c->logistic.loss = sum[c->logistic.step] / n;
+    c->logistic.fall = (sum[NONE] - sum[c->logistic.step]) / sum[NONE];
 }
 
 void zo_closed_logistic_score(const zo_closed *c, size_t first, size_t m, const int32_t *label,
@@ -292,18 +304,18 @@ static void squares_of(const zo_closed *c, const float *v, size_t ldv, double sq
     }
 }
 
-static int best_step(zo_closed *c, const double *loss, double lambda, const double square[3])
+static void best_step(zo_closed *c, const double *loss, double lambda, const double square[3])
 {
-    int best = STEPS - 1;
+    int best = NONE;
     double f[STEPS];
-    for (int i = STEPS - 1; i >= 0; i--) {
+    for (int i = NONE; i >= 0; i--) {
         double t = (double)step_length[i];
         f[i] = loss[i] + lambda / 2 * (square[0] + 2 * t * square[1] + t * t * square[2]);
         if (f[i] < f[best]) best = i;
     }
+    c->logistic.step = best;
     c->logistic.loss = f[best];
-    c->logistic.fall = (f[STEPS - 1] - f[best]) / f[STEPS - 1];
-    return best;
+    c->logistic.fall = (f[NONE] - f[best]) / f[NONE];
 }
 
 /* w, b = the present layer + t (w, b - the present layer). */
@@ -338,9 +350,9 @@ static zo_status allocate(const zo_closed *c, outputs *o, float **packed, float 
     return ZO_OK;
 }
 
-zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b)
+/* For a lambda that is given (absolute). */
+static zo_status search_step(zo_closed *c, double lambda, const float *w, size_t ldw, const float *b)
 {
-    if (!zo_closed_is_logistic(c)) return ZO_OK;
     outputs o = {.c = c, .ld = zo_round16(c->q)};
     float *packed, *bias;
     double loss[STEPS] = {0}, square[3];
@@ -350,13 +362,21 @@ zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t 
         memcpy(bias, b, c->q * sizeof *b);
         losses_of_steps(c, &o, loss);
         squares_of(c, w, ldw, square);
-        int best = best_step(c, loss, lambda / (double)c->position, square);
-        shorten(c, step_length[best], w, ldw, b);
-        c->logistic.lambda = lambda / (c->logistic.unit * (double)c->position);
+        best_step(c, loss, lambda / (double)c->position, square);
     }
     void *all[] = {o.eta, o.sums, packed, bias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
     return status;
+}
+
+zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b)
+{
+    if (!zo_closed_is_logistic(c)) return ZO_OK;
+    zo_status status = c->set.lambda > 0 ? search_step(c, lambda, w, ldw, b) : ZO_OK;
+    if (status) return status;
+    shorten(c, step_length[c->logistic.step], w, ldw, b);
+    c->logistic.lambda = lambda / (c->logistic.unit * (double)c->position);
+    return ZO_OK;
 }
 
 /* ---- the end ---- */
@@ -411,8 +431,8 @@ bool zo_closed_logistic_can_be(const zo_closed *c, const zo_closed_iterations *s
 
 void zo_closed_logistic_plan(const zo_closed *c, char *out, size_t room)
 {
-    snprintf(out, room, "iteration %lld of %lld, lambda %.3g%s, %lld rows, penalised loss %.4g",
+    snprintf(out, room, "iteration %lld of %lld, lambda %.3g%s, %lld rows, %s %.4g",
              (long long)c->logistic.iteration, (long long)c->set.iterations, c->logistic.lambda,
              c->set.lambda > 0 ? "" : ", chosen on validation", (long long)c->position,
-             c->logistic.loss);
+             c->set.lambda > 0 ? "penalised loss" : "validation loss", c->logistic.loss);
 }

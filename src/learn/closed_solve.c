@@ -126,13 +126,9 @@ static void score_all(solving *s, double *totals)
  * with the step that suits it. */
 static bool is_better(const solving *s, const double *a, const double *b)
 {
-    double least[2] = {INFINITY, INFINITY};
     if (!s->room) return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
-    for (int t = 2; t < SUMS; t++) {
-        least[0] = fmin(least[0], a[t]);
-        least[1] = fmin(least[1], b[t]);
-    }
-    return least[0] <= least[1];
+    a += 2, b += 2;
+    return a[zo_closed_logistic_best(a)] <= b[zo_closed_logistic_best(b)];
 }
 
 /* The place of the best lambda, the larger one of equals. */
@@ -150,6 +146,7 @@ static zo_status choose(solving *s, size_t *best)
     if (*best == s->n)
         return zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
                        c->info->name);
+    if (s->room) zo_closed_logistic_choose(c, totals[*best] + 2);
     c->error = c->task->classes ? totals[*best][0] / n : totals[*best][1] / (2 * n);
     return ZO_OK;
 }
@@ -253,7 +250,7 @@ zo_status zo_closed_solve(zo_closed *c, double *loss)
           *b = zo_alloc_zero(c->ctx, c->q, sizeof *b);
     status = w && b ? ZO_OK : ZO_NO_MEMORY;
     if (!status) status = zo_closed_logistic_unit(c, &m, intercept, &unit);
-    lambda = status ? 0 : zo_closed_logistic_lambda(c) * unit;
+    lambda = status ? 0 : c->set.lambda * unit;
     if (!status && !(lambda > 0)) status = search(c, &m, intercept, unit, &lambda);
     def.lambda = lambda;
     def.relative = !zo_closed_is_logistic(c);
