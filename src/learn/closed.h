@@ -191,10 +191,12 @@ zo_status zo_closed_logistic_tile(zo_closed *c, int64_t first, size_t rows);
 /* What lambda is in units of, for the rows so far; set by the sums of the first iteration. 1 for least squares, whose lambda is relative. Errors: as
  * zo_normal_init(). */
 zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit);
-/* Adds to sum [STEPS] the cross-entropies of steps from the present layer towards a solution: of the m rows of c->h from `first` on, with these
- * labels and outputs y [m][ldy] of the solution. room [m][2 round16(q)]. On any thread. */
-void zo_closed_logistic_score(const zo_closed *c, size_t first, size_t m, const int32_t *label,
-                              const float *y, size_t ldy, float *room, double *sum);
+/* eta [m][round16(q)] = outputs of the present layer for m rows of c->h from `first` on. On any thread. */
+void zo_closed_logistic_present(const zo_closed *c, size_t first, size_t m, float *eta);
+/* Adds to sum [STEPS] the cross-entropies of steps from these outputs towards those of a solution, y [m][ldy]; m <= 128 rows with these labels.
+ * mixed: room, as eta. On any thread. */
+void zo_closed_logistic_score(const zo_closed *c, size_t m, const int32_t *label, const float *eta,
+                              const float *y, size_t ldy, float *mixed, double *sum);
 /* Index of the least of such sums, a step of 0 left out; and with the sums of the lambda that is chosen: which step is taken. */
 int zo_closed_logistic_best(const double *sum);
 void zo_closed_logistic_choose(zo_closed *c, const double *sum);

@@ -74,8 +74,7 @@ static size_t labels_of(const outputs *o, int64_t item, int32_t *label)
     return n;
 }
 
-/* eta [m][round16(q)] = present outputs of m rows of the tile from row `first` on. */
-static void present(const zo_closed *c, size_t first, size_t m, float *eta)
+void zo_closed_logistic_present(const zo_closed *c, size_t first, size_t m, float *eta)
 {
     const zo_stage *s = c->net->stage + c->last;
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, m, c->p);
@@ -141,7 +140,7 @@ static void reweigh(void *arg, int64_t item, int worker)
     int32_t label[ITEM];
     size_t first = (size_t)item * ITEM, q = c->q, n = labels_of(o, item, label);
     float *e = o->other + first * o->ld, *eta = o->eta + first * o->ld;
-    present(c, first, n, eta);
+    zo_closed_logistic_present(c, first, n, eta);
     c->ctx->kernels->loss_slope[ZO_CROSS_ENTROPY](e, o->ld, eta, o->ld, n, q, label, NULL, 0);
     for (size_t i = 0; i < n; i++) {
         double w = fmax(curvature(e + i * o->ld, q, label[i]), WEIGHT_LEAST);
@@ -206,9 +205,8 @@ zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool interc
 
 /* ---- the step ---- */
 
-/* Adds the losses of m rows with outputs eta + t (y - eta) to sum [STEPS]; eta and mixed [m][round16(q)], the latter room. */
-static void add_losses(const zo_closed *c, size_t m, const int32_t *label, const float *eta,
-                       const float *y, size_t ldy, float *mixed, double *sum)
+void zo_closed_logistic_score(const zo_closed *c, size_t m, const int32_t *label, const float *eta,
+                              const float *y, size_t ldy, float *mixed, double *sum)
 {
     size_t q = c->q, ld = zo_round16(q);
     float loss[ITEM];
@@ -240,13 +238,6 @@ void zo_closed_logistic_choose(zo_closed *c, const double *sum)
     c->logistic.fall = (sum[NONE] - sum[c->logistic.step]) / sum[NONE];
 }
 
-void zo_closed_logistic_score(const zo_closed *c, size_t first, size_t m, const int32_t *label,
-                              const float *y, size_t ldy, float *room, double *sum)
-{
-    present(c, first, m, room);
-    add_losses(c, m, label, room, y, ldy, room + m * zo_round16(c->q), sum);
-}
-
 static void try_steps(void *arg, int64_t item, int worker)
 {
     (void)worker;
@@ -255,12 +246,12 @@ static void try_steps(void *arg, int64_t item, int worker)
     int32_t label[ITEM];
     size_t first = (size_t)item * ITEM, at = first * o->ld, n = labels_of(o, item, label);
     double *sum = o->sums + item * STEPS;
-    present(c, first, n, o->eta + at);
+    zo_closed_logistic_present(c, first, n, o->eta + at);
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, n, c->p);
     zo_epilogue e = {.bias = o->bias};
     c->ctx->kernels->product(o->other + at, o->ld, 0, &a, o->packed, c->q, &e);
     memset(sum, 0, STEPS * sizeof *sum);
-    add_losses(c, n, label, o->eta + at, o->other + at, o->ld, o->mixed + at, sum);
+    zo_closed_logistic_score(c, n, label, o->eta + at, o->other + at, o->ld, o->mixed + at, sum);
 }
 
 /* total [STEPS]: mean losses over a few tiles, spread over all rows, which are all of them where there are few. */

@@ -19,7 +19,7 @@ typedef struct solving {
     bool there[ZO_CLOSED_LAMBDAS];
     float *all, *b, *packed; /* [p][n * q], [n * q], the same packed */
     float *y;                /* [TILE][round16(n * q)] */
-    float *room;             /* [TILE][2 * round16(q)], for the logistic loss; else NULL */
+    float *room;             /* [TILE][2 round16(q)] for the logistic loss; else NULL */
     double *sums;            /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
     int64_t first, rows;     /* of the tile at hand */
 } solving;
@@ -83,12 +83,14 @@ static void score_item(void *arg, int64_t item, int worker)
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, m, c->p);
     float *y = s->y + first * ld;
     c->ctx->kernels->product(y, ld, 0, &a, s->packed, wide, &(zo_epilogue){.bias = s->b});
+    float *eta = s->room ? s->room + first * 2 * zo_round16(q) : NULL;
+    if (eta) zo_closed_logistic_present(c, first, m, eta);
     for (size_t k = 0; k < s->n; k++) {
         double *sum = s->sums + ((size_t)item * s->n + k) * SUMS;
         memset(sum, 0, SUMS * sizeof *sum);
-        if (s->room)
-            zo_closed_logistic_score(c, first, m, part->label + s->first + (int64_t)first,
-                                     y + k * q, ld, s->room + first * 2 * zo_round16(q), sum + 2);
+        if (eta)
+            zo_closed_logistic_score(c, m, part->label + s->first + (int64_t)first, eta, y + k * q,
+                                     ld, eta + m * zo_round16(q), sum + 2);
         for (size_t i = 0; i < m; i++) {
             size_t at = (size_t)s->first + first + i;
             const float *out = y + i * ld + k * q;
@@ -119,7 +121,7 @@ static void score_all(solving *s, double *totals)
                 totals[k] += s->sums[(size_t)i * s->n * SUMS + k];
         }
     }
-    c->cost += (double)n * (double)c->p * (double)(s->n * c->q);
+    c->cost += (double)n * (double)c->p * (double)((s->n + (s->room != NULL)) * c->q);
 }
 
 /* Whether a lambda with these totals is no worse than another: least errors, squares between equals. With the logistic loss: least cross-entropy, each
