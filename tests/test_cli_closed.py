@@ -52,6 +52,24 @@ class Closed(Command):
         plan = json.loads((self.folder / "run/config.json").read_text())["record"]["plan"]
         self.assertIn("least squares", " ".join(plan))
 
+    def test_logistic(self):
+        words = ("train", "blobs", "--method", "elm", "--set", "units=60", "--quiet")
+        squared = self.result(*words)
+        got = self.result(*words, "--set", "loss=logistic", "--set", "iterations=3", "--out", "run")
+        self.assertLess(got["test_loss"], 0.8 * squared["test_loss"])
+        self.assertEqual(got["uses"], "loss derivative")
+        self.assertAlmostEqual(got["epochs"], 3)
+        metrics = (self.folder / "run/metrics.jsonl").read_text()
+        self.assertIn("iteration 3 of 3, lambda", metrics)
+        again = self.result("train", "--config", "run", "--out", "again", "--quiet")
+        self.assertEqual(again["test_loss"], got["test_loss"])
+        short = self.good(*words[:-1], "--set", "loss=logistic", "--epochs", "1")
+        self.assertIn("the budget ended after iteration 1 of 5", short.stderr)
+        weighed = self.result(*words, "--set", "class-weights=0:3,1:0.5")
+        self.assertNotEqual(weighed["test_loss"], squared["test_loss"])
+        self.bad(*words, "--set", "class-weights=9:2", status=2, says="class")
+        self.bad(*words, "--set", "loss=logistics", status=2, says="logistic")
+
     def test_budgets_end_it_early(self):
         got = self.result("train", "blobs", "--set", "n=30000", "--method", "elm", "--epochs", "0.2",
                           "--set", "units=20")

@@ -242,7 +242,7 @@ static zo_status train_once(zo_context *own, void *arg)
     def.method = "conv-elm";
     def.task = task;
     def.net = net;
-    def.settings = SETTINGS("balance=yes", "lambdas=2");
+    def.settings = SETTINGS("balance=yes", "lambdas=2", "loss=logistic", "iterations=2");
     if (!status) status = zo_trainer_create(own, &def, &t);
     zo_step_info info = {0};
     while (!status && !info.done) status = zo_trainer_step(t, 0, &info);

@@ -73,10 +73,11 @@ static zo_status check_classes(const zo_closed *c, int64_t *count)
     for (int64_t i = 0; i < part->n; i++) count[part->label[i]]++;
     for (int k = 0; k < c->task->classes; k++) there += count[k] > 0;
     for (int k = 0; k < c->task->classes && c->class_weight; k++) {
-        if (count[k])
+        c->class_weight[k] = 1;
+        if (c->set.balance && count[k])
             c->class_weight[k] = (float)((double)part->n / ((double)there * (double)count[k]));
     }
-    if (there > 1) return ZO_OK;
+    if (there > 1) return zo_closed_weigh_classes(c);
     return zo_fail(c->ctx, ZO_USAGE,
                    "%s: the training part of \"%s\" has one class only: nothing tells it from "
                    "others",
@@ -86,8 +87,10 @@ static zo_status check_classes(const zo_closed *c, int64_t *count)
 static zo_status check_data(zo_closed *c)
 {
     const zo_task *t = c->task;
-    if (c->set.balance && !t->classes)
-        return zo_fail(c->ctx, ZO_USAGE, "%s: balance is for classes", c->info->name);
+    bool weighs = c->set.balance || *c->set.class_weights;
+    if (weighs && !t->classes)
+        return zo_fail(c->ctx, ZO_USAGE, "%s: %s for classes", c->info->name,
+                       c->set.balance ? "balance is" : "class_weights are");
     if (!t->part[ZO_TRAIN].x) return ZO_OK; /* hollow: nothing is ever solved */
     if (!(c->set.lambda > 0) && t->part[ZO_VALIDATION].n < 1)
         return zo_fail(c->ctx, ZO_USAGE,
@@ -95,9 +98,9 @@ static zo_status check_data(zo_closed *c)
                        c->info->name);
     if (!t->classes) return ZO_OK;
     int64_t *count = zo_alloc_zero(c->ctx, (size_t)t->classes, sizeof *count);
-    if (c->set.balance)
+    if (weighs)
         c->class_weight = zo_alloc_zero(c->ctx, (size_t)t->classes, sizeof *c->class_weight);
-    bool there = count && (c->class_weight || !c->set.balance);
+    bool there = count && (c->class_weight || !weighs);
     zo_status status = there ? check_classes(c, count) : ZO_NO_MEMORY;
     zo_free(c->ctx, count);
     return status;
@@ -149,6 +152,7 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
     zo_status status = read_settings(c, def, method);
     if (!status) status = check_net(c);
     if (!status) status = check_data(c);
+    if (!status) status = zo_closed_logistic_check(c);
     if (!status) status = zo_closed_fill_check(c);
     return status ? status : check_memory(c);
 }
@@ -174,11 +178,15 @@ static zo_status take_rows(zo_closed *c, zo_step_info *out)
     return status;
 }
 
-static zo_status solve(zo_closed *c, zo_step_info *out)
+static zo_status solve(zo_closed *c, bool last, zo_step_info *out)
 {
     zo_status status = zo_closed_solve(c, &out->loss);
-    if (!status) c->phase = ZO_CLOSED_DONE;
-    return status;
+    if (status) return status;
+    if (zo_closed_logistic_more(c, last))
+        out->loss = NAN; /* of a network that is not the last */
+    else
+        c->phase = ZO_CLOSED_DONE;
+    return ZO_OK;
 }
 
 /* What one step does in its phase. */
@@ -204,7 +212,7 @@ static zo_status advance(zo_closed *c, zo_step_info *out)
         }
         return ZO_OK;
     case ZO_CLOSED_AT_ROWS:
-        return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, out);
+        return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, false, out);
     case ZO_CLOSED_DONE: return ZO_OK;
     }
     return ZO_OK;
@@ -215,12 +223,16 @@ static zo_status finish(zo_closed *c, zo_step_info *out)
 {
     zo_status status = ZO_OK;
     while (!status && c->phase < ZO_CLOSED_AT_ROWS) status = advance(c, out);
+    if (!status && zo_closed_logistic_stays(c)) {
+        c->phase = ZO_CLOSED_DONE;
+        return zo_closed_logistic_stay(c, &out->loss);
+    }
     if (!status && c->position == 0) status = take_rows(c, out);
     if (!status && c->position < zo_closed_all_rows(c))
         zo_log(c->ctx, ZO_LOG_WARNING,
                "%s: the budget ended before all rows were in: solved with %lld of %lld",
                c->info->name, (long long)c->position, (long long)zo_closed_all_rows(c));
-    return status ? status : solve(c, out);
+    return status ? status : solve(c, true, out);
 }
 
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
@@ -243,7 +255,8 @@ double zo_closed_progress(const void *state)
     const zo_closed *c = state;
     if (c->phase == ZO_CLOSED_DONE) return 1;
     if (c->phase < ZO_CLOSED_AT_ROWS) return 0.02 * (double)c->phase;
-    return 0.05 + 0.8 * (double)c->position / (double)zo_closed_all_rows(c);
+    double rows = (double)c->position / (double)zo_closed_all_rows(c);
+    return 0.05 + 0.8 * zo_closed_logistic_share(c, rows);
 }
 
 const zo_net *zo_closed_net(const void *state) { return ((const zo_closed *)state)->net; }
@@ -268,7 +281,7 @@ static size_t gram_bytes(const zo_closed *c)
 size_t zo_closed_saved(const void *state)
 {
     const zo_closed *c = state;
-    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c);
+    return 3 * sizeof c->step + sizeof c->logistic + c->net->arena * sizeof(float) + gram_bytes(c);
 }
 
 static void add_zeros(zo_file_out *out, size_t n)
@@ -287,6 +300,7 @@ void zo_closed_save(const void *state, zo_file_out *out)
     zo_file_out_add(out, &c->step, sizeof c->step);
     zo_file_out_add(out, &c->phase, sizeof c->phase);
     zo_file_out_add(out, &c->position, sizeof c->position);
+    zo_file_out_add(out, &c->logistic, sizeof c->logistic);
     zo_file_out_add(out, c->net->params, c->net->arena * sizeof(float));
     if (!c->gram) {
         add_zeros(out, gram_bytes(c));
@@ -306,7 +320,7 @@ static bool load_gram(zo_closed *c, zo_reader *in)
 {
     zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_gram *gram;
-    if (zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &gram)) return false;
+    if (zo_gram_create(c->ctx, c->p, c->q, zo_closed_weighted(c), &gram)) return false;
     zo_gram_state(gram, array);
     for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
     if (in->failed || zo_gram_loaded(gram)) {
@@ -322,14 +336,17 @@ bool zo_closed_load(void *state, zo_reader *in)
 {
     zo_closed *c = state;
     int64_t step, phase, position;
+    zo_closed_iterations logistic;
     zo_reader_take(in, &step, sizeof step);
     zo_reader_take(in, &phase, sizeof phase);
     zo_reader_take(in, &position, sizeof position);
+    zo_reader_take(in, &logistic, sizeof logistic);
     size_t params = c->net->arena * sizeof(float), sums = gram_bytes(c);
     int64_t most = phase < ZO_CLOSED_AT_ROWS ? c->last + 1 : zo_closed_all_rows(c);
     if (in->failed || (size_t)(in->end - in->at) < params + sums) return false;
     if (step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 || position > most)
         return false;
+    if (!zo_closed_logistic_can_be(c, &logistic)) return false;
     const char *numbers = in->at;
     in->at += params;
     if (has_sums(phase, position)) {
@@ -340,7 +357,7 @@ bool zo_closed_load(void *state, zo_reader *in)
         c->gram = NULL;
     }
     memcpy(c->net->params, numbers, params);
-    c->step = step, c->phase = phase, c->position = position;
+    c->step = step, c->phase = phase, c->position = position, c->logistic = logistic;
     return true;
 }
 
@@ -367,8 +384,11 @@ const char *zo_closed_plan(const void *state, int index)
     bool chosen = !(c->set.lambda > 0);
     if (index == 0)
         snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
-                 s->word, c->net->word[s->word], c->p, zo_closed_bytes(c, c->p) / 1e9);
+                 "%d %s: solved by %sleast squares for %zu features, all before it fixed; %.3g GB",
+                 s->word, c->net->word[s->word], zo_closed_is_logistic(c) ? "reweighted " : "",
+                 c->p, zo_closed_bytes(c, c->p) / 1e9);
+    else if (index == 1 && c->logistic.iteration > 0)
+        zo_closed_logistic_plan(c, c->line, sizeof c->line);
     else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
         snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
                  chosen ? ", chosen on validation" : "", (long long)c->position);

@@ -5,6 +5,8 @@
  *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
+ * With the logistic loss rows and solve come again, the rows with other weights and targets (closed_logistic.c).
+ *
  * Each is a step of its own, rows one for each tile. Which rows lie in a tile depends on the seed alone, sums run in a fixed order: the bits
  * depend neither on threads nor on the kernel set.
  */
@@ -15,7 +17,12 @@
 #include "learn/trainer.h"
 #include "linear/gram.h"
 
-enum { ZO_CLOSED_TILE = 2048, ZO_CLOSED_ROWS_ITEM = 32, ZO_CLOSED_LAMBDAS = 64 };
+enum {
+    ZO_CLOSED_TILE = 2048,
+    ZO_CLOSED_ROWS_ITEM = 32,
+    ZO_CLOSED_LAMBDAS = 64,
+    ZO_CLOSED_STEPS = 8
+};
 
 typedef enum zo_closed_weights {
     ZO_CLOSED_NORMAL,
@@ -24,23 +31,28 @@ typedef enum zo_closed_weights {
 } zo_closed_weights;
 typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
+typedef enum zo_closed_loss { ZO_CLOSED_SQUARED, ZO_CLOSED_LOGISTIC } zo_closed_loss;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
-    int64_t lambdas, copies, units;
-    int weights, filters, body, preset;
+    int64_t lambdas, copies, units, iterations;
+    int weights, filters, body, preset, loss;
     bool fields, balance;
+    char class_weights[ZO_TEXT_MAX];
 } zo_closed_settings;
 
 /* clang-format off */
 #define ZO_CLOSED_ROWS                                                                             \
     ZO_PARAM_REAL_ROW(zo_closed_settings, lambda, 0, 0, 1e6, "ridge, in units of the mean variance of features times the rows; 0: chosen on validation"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, 11, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from 1e-6 to 0.1"), \
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, loss, ZO_CLOSED_SQUARED, "squared|logistic", "least squares of +1 and -1, or for classes the cross-entropy, by reweighted least squares"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, iterations, 5, 1, 1000, "loss=logistic: most passes over the rows, a solve after each"), \
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
+    ZO_PARAM_TEXT_ROW(zo_closed_settings, class_weights, "", "class:weight,class:weight: rows of these classes, by name or number from 0, weigh so much, others 1; balance comes on top"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
 
@@ -50,6 +62,15 @@ typedef enum zo_closed_phase {
     ZO_CLOSED_AT_ROWS,
     ZO_CLOSED_DONE
 } zo_closed_phase;
+
+/* Of the logistic loss; it is saved as it lies. The last four are of the last iteration. */
+typedef struct zo_closed_iterations {
+    int64_t iteration; /* done */
+    double unit;       /* of lambda, for one row */
+    double lambda;     /* in those units */
+    double loss, fall; /* that chose the step; how much less than before, relative */
+    int64_t step;      /* index of its length */
+} zo_closed_iterations;
 
 typedef struct zo_closed {
     zo_context *ctx;
@@ -64,7 +85,8 @@ typedef struct zo_closed {
     int last;    /* stage that is solved for */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
-    zo_gram *gram;                 /* NULL before the first tile */
+    zo_closed_iterations logistic;
+    zo_gram *gram; /* NULL before the first tile */
     /* What is not: */
     int32_t *order;      /* [n] of the training part; NULL before the first step */
     float *class_weight; /* [classes]; NULL: none */
@@ -125,6 +147,11 @@ int zo_closed_next_scale(const zo_closed *c, int from);
 /* All training rows, copies included; and the place of row r in the training part. */
 int64_t zo_closed_all_rows(const zo_closed *c);
 int64_t zo_closed_place(const zo_closed *c, int64_t row);
+/* Whether rows have weights. */
+static inline bool zo_closed_weighted(const zo_closed *c)
+{
+    return c->set.balance || *c->set.class_weights || c->set.loss == ZO_CLOSED_LOGISTIC;
+}
 /* Makes room for a tile, once. Errors: NO_MEMORY. */
 zo_status zo_closed_tile_init(zo_closed *c);
 /* Adds the next tile to the sums. */
@@ -138,11 +165,55 @@ zo_status zo_closed_fill(zo_closed *c);
 /* Whitened patches of what comes into a conv or patch stage as its filters. */
 zo_status zo_closed_patches(zo_closed *c, int stage);
 
+/* ---- closed_classes.c ---- */
+
+/* Multiplies c->class_weight [classes] as class_weights says. Errors: USAGE. */
+zo_status zo_closed_weigh_classes(const zo_closed *c);
+
 /* ---- closed_solve.c ---- */
 
 /* Bytes that the run holds at its most for so many features, the net left out. */
 double zo_closed_bytes(const zo_closed *c, size_t p);
 /* Chooses lambda and solves; *loss: of the new network on the first training rows. */
 zo_status zo_closed_solve(zo_closed *c, double *loss);
+/* That loss, which is the one of runs: run.h. */
+double zo_closed_loss_of_rows(zo_closed *c);
+
+/* ---- closed_logistic.c ---- */
+
+bool zo_closed_is_logistic(const zo_closed *c);
+/* Errors: USAGE (answers are no classes). */
+zo_status zo_closed_logistic_check(const zo_closed *c);
+/* Bytes beside those of least squares with weights; 0 for least squares. */
+double zo_closed_logistic_bytes(const zo_closed *c, size_t p);
+/* Targets c->y and weights c->w of `rows` rows of the run from `first` on, whose features are in c->h. Errors: NO_MEMORY. */
+zo_status zo_closed_logistic_tile(zo_closed *c, int64_t first, size_t rows);
+/* What lambda is in units of, for the rows so far; set by the sums of the first iteration. 1 for least squares, whose lambda is relative. Errors: as
+ * zo_normal_init(). */
+zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit);
+/* eta [m][round16(q)] = outputs of the present layer for m rows of c->h from `first` on. On any thread. */
+void zo_closed_logistic_present(const zo_closed *c, size_t first, size_t m, float *eta);
+/* Adds to sum [STEPS] the cross-entropies of steps from these outputs towards those of a solution, y [m][ldy]; m <= 128 rows with these labels.
+ * mixed: room, as eta. On any thread. */
+void zo_closed_logistic_score(const zo_closed *c, size_t m, const int32_t *label, const float *eta,
+                              const float *y, size_t ldy, float *mixed, double *sum);
+/* Index of the least of such sums, a step of 0 left out; and with the sums of the lambda that is chosen: which step is taken. */
+int zo_closed_logistic_best(const double *sum);
+void zo_closed_logistic_choose(zo_closed *c, const double *sum);
+/* Replaces a solution w [p][ldw], b [q] for this lambda (absolute) by the best step towards it from the present layer. Nothing for least squares.
+ * Errors: NO_MEMORY. */
+zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b);
+/* After a solve, the last one in any case or not: whether rows come again, from the first one on. */
+bool zo_closed_logistic_more(zo_closed *c, bool last);
+/* Whether a budget that ends here leaves the layer as the last solve made it: too few rows for another one. stay() then says so and
+ * gives the loss of this layer. Errors: NO_MEMORY. */
+bool zo_closed_logistic_stays(const zo_closed *c);
+zo_status zo_closed_logistic_stay(zo_closed *c, double *loss);
+/* Share of the whole, from the share of rows of this pass; the same for least squares. */
+double zo_closed_logistic_share(const zo_closed *c, double rows);
+/* Whether a saved state may say this. */
+bool zo_closed_logistic_can_be(const zo_closed *c, const zo_closed_iterations *saved);
+/* A line of the plan, after the first iteration. */
+void zo_closed_logistic_plan(const zo_closed *c, char *out, size_t room);
 
 #endif

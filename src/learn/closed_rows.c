@@ -204,8 +204,8 @@ zo_status zo_closed_tile_init(zo_closed *c)
     if (c->h) return ZO_OK;
     c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->p, sizeof *c->h);
     c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
-    if (c->class_weight) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
-    return c->h && c->y && (c->w || !c->class_weight) ? ZO_OK : ZO_NO_MEMORY;
+    if (zo_closed_weighted(c)) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
+    return c->h && c->y && (c->w || !zo_closed_weighted(c)) ? ZO_OK : ZO_NO_MEMORY;
 }
 
 zo_status zo_closed_tile(zo_closed *c)
@@ -214,11 +214,14 @@ zo_status zo_closed_tile(zo_closed *c)
     if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
     zo_status status = zo_closed_tile_init(c);
     if (!status && !c->gram)
-        status = zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &c->gram);
+        status = zo_gram_create(c->ctx, c->p, c->q, zo_closed_weighted(c), &c->gram);
     if (status) return status;
     zo_closed_features(c, ZO_TRAIN, c->position, m);
-    for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
-    status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
+    if (zo_closed_is_logistic(c))
+        status = zo_closed_logistic_tile(c, c->position, (size_t)m);
+    else
+        for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
+    if (!status) status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;
     c->cost += (double)m * (p * p / 2 + p * q);
     if (!status) c->position += m;

@@ -9,7 +9,7 @@
 #define LAMBDA_LEAST 1e-6
 #define LAMBDA_MOST 0.1
 
-enum { SCORED = 128 }; /* rows of an item of scores */
+enum { SCORED = 128, SUMS = 2 + ZO_CLOSED_STEPS }; /* rows of an item of scores; sums */
 
 /* All solutions of the path, side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
 typedef struct solving {
@@ -19,7 +19,8 @@ typedef struct solving {
     bool there[ZO_CLOSED_LAMBDAS];
     float *all, *b, *packed; /* [p][n * q], [n * q], the same packed */
     float *y;                /* [TILE][round16(n * q)] */
-    double *sums;            /* [items][n][2]: errors, squares */
+    float *room;             /* [TILE][2 round16(q)] for the logistic loss; else NULL */
+    double *sums;            /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
     int64_t first, rows;     /* of the tile at hand */
 } solving;
 
@@ -29,8 +30,8 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_gram_bytes(p, q, c->set.balance) + tile + (path > ridge ? path : ridge) +
-           4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
+    return zo_gram_bytes(p, q, zo_closed_weighted(c)) + zo_closed_logistic_bytes(c, p) + tile +
+           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
 }
 
 /* Evenly spaced on a logarithmic scale, without a library's pow(): the bits of a run depend on it. */
@@ -82,9 +83,14 @@ static void score_item(void *arg, int64_t item, int worker)
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, m, c->p);
     float *y = s->y + first * ld;
     c->ctx->kernels->product(y, ld, 0, &a, s->packed, wide, &(zo_epilogue){.bias = s->b});
+    float *eta = s->room ? s->room + first * 2 * zo_round16(q) : NULL;
+    if (eta) zo_closed_logistic_present(c, first, m, eta);
     for (size_t k = 0; k < s->n; k++) {
-        double *sum = s->sums + ((size_t)item * s->n + k) * 2;
-        sum[0] = sum[1] = 0;
+        double *sum = s->sums + ((size_t)item * s->n + k) * SUMS;
+        memset(sum, 0, SUMS * sizeof *sum);
+        if (eta)
+            zo_closed_logistic_score(c, m, part->label + s->first + (int64_t)first, eta, y + k * q,
+                                     ld, eta + m * zo_round16(q), sum + 2);
         for (size_t i = 0; i < m; i++) {
             size_t at = (size_t)s->first + first + i;
             const float *out = y + i * ld + k * q;
@@ -100,8 +106,8 @@ static void score_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* errors, squares [n]: sums over the validation part. */
-static void score_all(solving *s, double *errors, double *squares)
+/* totals [n][SUMS]: over the validation part. */
+static void score_all(solving *s, double *totals)
 {
     zo_closed *c = s->c;
     int64_t n = c->task->part[ZO_VALIDATION].n;
@@ -111,33 +117,39 @@ static void score_all(solving *s, double *errors, double *squares)
         zo_closed_features(c, ZO_VALIDATION, s->first, s->rows);
         zo_parallel(c->ctx, items, score_item, s);
         for (int64_t i = 0; i < items; i++) {
-            for (size_t k = 0; k < s->n; k++) {
-                errors[k] += s->sums[((size_t)i * s->n + k) * 2];
-                squares[k] += s->sums[((size_t)i * s->n + k) * 2 + 1];
-            }
+            for (size_t k = 0; k < s->n * SUMS; k++)
+                totals[k] += s->sums[(size_t)i * s->n * SUMS + k];
         }
     }
-    c->cost += (double)n * (double)c->p * (double)(s->n * c->q);
+    c->cost += (double)n * (double)c->p * (double)((s->n + (s->room != NULL)) * c->q);
 }
 
-/* The place of the best lambda: least errors, squares between equals, then the larger one. */
+/* Whether a lambda with these totals is no worse than another: least errors, squares between equals. With the logistic loss: least cross-entropy, each
+ * with the step that suits it. */
+static bool is_better(const solving *s, const double *a, const double *b)
+{
+    if (!s->room) return a[0] < b[0] || (a[0] == b[0] && a[1] <= b[1]);
+    a += 2, b += 2;
+    return a[zo_closed_logistic_best(a)] <= b[zo_closed_logistic_best(b)];
+}
+
+/* The place of the best lambda, the larger one of equals. */
 static zo_status choose(solving *s, size_t *best)
 {
-    double errors[ZO_CLOSED_LAMBDAS] = {0}, squares[ZO_CLOSED_LAMBDAS] = {0};
+    double totals[ZO_CLOSED_LAMBDAS][SUMS] = {{0}};
     zo_closed *c = s->c;
     double n = (double)c->task->part[ZO_VALIDATION].n;
-    score_all(s, errors, squares);
+    score_all(s, totals[0]);
     *best = s->n;
     for (size_t k = 0; k < s->n; k++) {
-        if (!s->there[k] || !isfinite(squares[k])) continue;
-        bool better = *best == s->n || errors[k] < errors[*best] ||
-                      (errors[k] == errors[*best] && squares[k] <= squares[*best]);
-        if (better) *best = k;
+        if (!s->there[k] || !isfinite(totals[k][1])) continue;
+        if (*best == s->n || is_better(s, totals[k], totals[*best])) *best = k;
     }
     if (*best == s->n)
         return zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
                        c->info->name);
-    c->error = c->task->classes ? errors[*best] / n : squares[*best] / (2 * n);
+    if (s->room) zo_closed_logistic_choose(c, totals[*best] + 2);
+    c->error = c->task->classes ? totals[*best][0] / n : totals[*best][1] / (2 * n);
     return ZO_OK;
 }
 
@@ -150,17 +162,23 @@ static zo_status allocate(solving *s)
     s->b = zo_alloc_zero(ctx, zo_round16(wide), sizeof *s->b);
     s->packed = zo_alloc_zero(ctx, zo_packed_size(c->p, wide), sizeof *s->packed);
     s->y = zo_alloc_zero(ctx, ZO_CLOSED_TILE * zo_round16(wide), sizeof *s->y);
-    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->n * 2, sizeof *s->sums);
-    return s->all && s->b && s->packed && s->y && s->sums ? ZO_OK : ZO_NO_MEMORY;
+    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->n * SUMS, sizeof *s->sums);
+    if (!s->all || !s->b || !s->packed || !s->y || !s->sums) return ZO_NO_MEMORY;
+    if (!zo_closed_is_logistic(c)) return ZO_OK;
+    s->room = zo_alloc_zero(ctx, ZO_CLOSED_TILE * 2 * zo_round16(c->q), sizeof *s->room);
+    return s->room ? ZO_OK : ZO_NO_MEMORY;
 }
 
-static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, double *lambda)
+static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, double unit,
+                        double *lambda)
 {
     solving s = {.c = c};
     zo_path_def def = zo_path_default_def();
     zo_path_result result = {0};
     size_t best = 0;
     list_lambdas(&s);
+    for (size_t i = 0; i < s.n; i++) s.lambda[i] *= unit;
+    def.relative = !zo_closed_is_logistic(c);
     def.lambda = s.lambda, def.n = s.n;
     def.intercept = intercept;
     def.score = keep;
@@ -173,7 +191,7 @@ static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, doubl
         status = choose(&s, &best);
         *lambda = s.lambda[best];
     }
-    void *all[] = {s.all, s.b, s.packed, s.y, s.sums};
+    void *all[] = {s.all, s.b, s.packed, s.y, s.sums, s.room};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
     return status;
 }
@@ -196,7 +214,7 @@ static zo_status write_layer(zo_closed *c, const float *w, size_t ldw, const flo
 }
 
 /* Mean loss of the first rows, the loss being that of runs: run.h. */
-static double loss_of_rows(zo_closed *c)
+double zo_closed_loss_of_rows(zo_closed *c)
 {
     const zo_stage *s = c->net->stage + c->last;
     const zo_examples *part = &c->task->part[ZO_TRAIN];
@@ -226,22 +244,26 @@ zo_status zo_closed_solve(zo_closed *c, double *loss)
     zo_ridge_result result;
     size_t ldw = c->q;
     bool intercept = c->net->stage[c->last].has_bias;
-    double lambda = c->set.lambda, p = (double)c->p, q = (double)c->q;
+    double lambda, unit, p = (double)c->p, q = (double)c->q;
     zo_status status = zo_closed_tile_init(c); /* not there in a run that was resumed here */
     if (status) return status;
     zo_moments m = zo_gram_close(c->gram);
     float *w = zo_alloc_zero(c->ctx, c->p * ldw, sizeof *w),
           *b = zo_alloc_zero(c->ctx, c->q, sizeof *b);
     status = w && b ? ZO_OK : ZO_NO_MEMORY;
-    if (!status && !(lambda > 0)) status = search(c, &m, intercept, &lambda);
+    if (!status) status = zo_closed_logistic_unit(c, &m, intercept, &unit);
+    lambda = status ? 0 : c->set.lambda * unit;
+    if (!status && !(lambda > 0)) status = search(c, &m, intercept, unit, &lambda);
     def.lambda = lambda;
+    def.relative = !zo_closed_is_logistic(c);
     def.intercept = intercept;
     if (!status) status = zo_ridge_solve(c->ctx, &m, &def, w, ldw, intercept ? b : NULL, &result);
+    if (!status) status = zo_closed_logistic_step(c, result.lambda, w, ldw, b);
     if (!status) status = write_layer(c, w, ldw, b);
     if (!status) {
-        c->lambda = lambda;
+        c->lambda = lambda / unit;
         c->cost += p * p * p / 6 + (1 + result.refined) * p * p * q;
-        *loss = loss_of_rows(c);
+        *loss = zo_closed_loss_of_rows(c);
         if (result.raised)
             zo_log(c->ctx, ZO_LOG_WARNING, "%s: lambda was raised to %.3g, less has no solution",
                    c->info->name, result.lambda);
