@@ -60,7 +60,8 @@ FRONT += [(f"units-{u}", net(units=u), []) for u in (0, 1000, 2000, 8000, 12000)
 FRONT += [(f"filters-{f}", net(filters=f), []) for f in (50, 200)]
 FRONT += [(f"cells-{c.removeprefix('cells').replace(',', '-')}", net(cells=c), []) for c in ("cells3", "cells6", "cells3,max", "cells4,max", "cells6,max")]
 FRONT += [(f"whiten-{w}", net(), [f"whiten={w}"]) for w in (0.005, 0.5)]
-FRONT += [("filters-random", net(), ["filters=random"]), ("patch-5", net(patch=5), [])]
+FRONT += [(f"filters-{f}", net(), [f"filters={f}"]) for f in ("random", "kmeans", "pca")]  # random: the control
+FRONT += [(f"weights-{w}", net(), [f"weights={w}"]) for w in ("class", "class-sums")] + [("patch-5", net(patch=5), [])]
 FRONT += [(f"copies-{c}", net(), [f"copies={c}", "MORE"]) for c in (1, 2, 4)]
 FRONT += [(f"ensemble-{k}", net(), [f"ensemble={k}"]) for k in (2, 4)]
 FRONT += [
