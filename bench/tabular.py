@@ -154,6 +154,7 @@ def worker(trees):
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     warnings.simplefilter("error")  # one that did not converge is not the method
+    print("{}", flush=True)
     for line in sys.stdin:
         asked, answer = json.loads(line), {}
         (x, test), (y, want), n = encoded(numpy, asked["folder"])
@@ -174,13 +175,17 @@ class Peer:
     def __init__(self, trees):
         self.process = subprocess.Popen([os.path.join(PLACE, "bin/python"), __file__, "--worker", str(trees)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
+        self.answer()
 
-    def ask(self, folder, seed):
-        print(json.dumps({"folder": folder, "seed": seed}), file=self.process.stdin, flush=True)
+    def answer(self):
         line = self.process.stdout.readline()
         if not line:
             sys.exit(f"tabular: scikit-learn's process ended with status {self.process.wait()}")
         return json.loads(line)
+
+    def ask(self, folder, seed):
+        print(json.dumps({"folder": folder, "seed": seed}), file=self.process.stdin, flush=True)
+        return self.answer()
 
 
 # ---- the measurement ----
