@@ -15,11 +15,12 @@ the accuracy with all three seeds runs against zeroth. Lists vary the batch, the
 batch norm, dropout, label smoothing, widths; --variant leaves the choice out.
 
 Writes bench/results/closed_cnn.csv (one row a process), and prints medians and ratios. --only: one task, put in place of the old rows.
---quick: the first variants, two epochs, one pair, nothing written. PyTorch is that of bench/peers.py. Mnist comes from DIR, else $ZEROTH_DATA.
+--quick: two variants, two epochs of few images, small nets, one pair, nothing written. PyTorch is that of bench/peers.py. Mnist comes from DIR, else $ZEROTH_DATA.
 """
 import argparse, csv, io, json, os, statistics, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import closed
 import peers
 from spine import RESULTS, ROOT, ZEROTH, header, write
 
@@ -140,6 +141,8 @@ def cnn(task, folder, seed, start, v):
     mean, deviation = float(x[::10].mean()), float(x[::10].std())
     x, test = (((torch.from_numpy(part).float() - mean) / deviation)[:, None] for part in (x, test))
     y, want = torch.from_numpy(y).long(), torch.from_numpy(want).long()
+    if "rows" in v:
+        x, y = x[:v["rows"]], y[:v["rows"]]
     x = F.pad(x, [v["shift"]] * 4, value=-mean / deviation)
     layout = torch.channels_last if v["last"] else torch.contiguous_format
     net = network(torch, v["net"], v["dropout"]).to(memory_format=layout)
@@ -176,7 +179,7 @@ def data_of(task):
 
 def torch_turn(task, asked, name, seed, quick, most=LIMIT):
     """The epochs up to the one that reaches the accuracy, or is slower than `most`."""
-    v = BASE[task] | VARIANTS[task][name] | ({"epochs": 2} if quick else {})
+    v = BASE[task] | VARIANTS[task][name] | ({"epochs": 2, "rows": 2000} if quick else {})
     environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen([os.path.join(peers.PLACE, "bin/python"), __file__, "--cnn", task, data_of(task), str(seed), repr(time.monotonic()),
                                 json.dumps(v)], stdout=subprocess.PIPE, text=True, env=environment)
@@ -194,8 +197,9 @@ def torch_turn(task, asked, name, seed, quick, most=LIMIT):
             "seconds": round(line["seconds"], 3), "epochs": line["epoch"], "command": json.dumps(v)}
 
 
-def zeroth_turn(task, asked, seed):
-    words = [task, "--method", "conv-elm", "--net", NETS[task], *MORE[task], "--seed", str(seed)]
+def zeroth_turn(task, asked, seed, quick):
+    words = ["--method", "conv-elm", "--net", NETS[task], *MORE[task], "--seed", str(seed)]
+    words = [task, *(closed.small(words) if quick else words)]
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         done = subprocess.run([ZEROTH, "train", *words, "--quiet", "--json", "--out", os.path.join(folder, "run")],
@@ -234,7 +238,7 @@ def compare(task, asked, variant, quick):
     variant = variant or fastest(task, asked, quick)
     rows = []
     for seed in SEEDS[:1 if quick else None]:
-        for turn in (zeroth_turn(task, asked, seed), torch_turn(task, asked, variant, seed, quick)):
+        for turn in (zeroth_turn(task, asked, seed, quick), torch_turn(task, asked, variant, seed, quick)):
             rows.append({"task": task, "accuracy_asked": asked, **said(turn)})
     return rows
 

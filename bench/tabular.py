@@ -10,9 +10,9 @@ files; elm holds out its own validation part of the training rows. Logistic regr
 
 Writes bench/results/tabular.csv (one row a fold), and prints mean accuracies and mean ranks beside what is asked. --only: these tables, put in
 place of the old rows. --others: the tables that defaults of elm are chosen on, nothing written. --folds: so many times five folds. --elm: more
-words for the command, to try settings; nothing written. --quick: one fold, 50 trees, nothing written.
+words for the command, to try settings (denseN: as many outputs as classes); elm alone is run, and nothing written. --quick: one fold, 50 trees, nothing written.
 """
-import argparse, csv, glob, gzip, io, json, os, random, statistics, subprocess, sys, tempfile, time
+import argparse, csv, glob, gzip, io, json, os, random, shlex, statistics, subprocess, sys, tempfile, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peers
@@ -200,11 +200,11 @@ def measure(name, path, seeds, folds, peer, more):
             with tempfile.TemporaryDirectory() as folder:
                 write_fold(folder, numbers, rows, fold, k)
                 start = time.perf_counter()
-                accuracy, command = elm(folder, seed, more)
-                seen = {"elm": [accuracy, time.perf_counter() - start], **peer.ask(folder, seed)}
+                accuracy, command = elm(folder, seed, [word.replace("denseN", f"dense{about['classes']}") for word in more])
+                seen = {"elm": [accuracy, time.perf_counter() - start], **(peer.ask(folder, seed) if peer else {})}
             found += [{**about, "method": method, "folds": seed, "fold": k + 1, "accuracy": f"{seen[method][0]:.6f}",
-                       "seconds": f"{seen[method][1]:.3f}", "command": command if method == "elm" else ""} for method in METHODS]
-    print(f"  {name}: " + ", ".join(f"{m} {mean(found, name, m):.4f}" for m in METHODS), flush=True)
+                       "seconds": f"{seen[method][1]:.3f}", "command": command if method == "elm" else ""} for method in seen]
+    print(f"  {name}: " + ", ".join(f"{m} {mean(found, name, m):.4f}" for m in seen), flush=True)
     return found
 
 
@@ -219,6 +219,8 @@ def ranks(values):
 
 def show(rows):
     tables = list(dict.fromkeys(r["table"] for r in rows))
+    if len({r["method"] for r in rows}) == 1:
+        return print(f"mean {100 * statistics.mean(mean(rows, t, 'elm') for t in tables):.2f}")
     means = {t: [mean(rows, t, m) for m in METHODS] for t in tables}
     place = [statistics.mean(ranks(means[t])[i] for t in tables) for i in range(len(METHODS))]
     print(f"\n{'':14}" + "".join(f"{m:>10}" for m in METHODS))
@@ -261,10 +263,10 @@ def main():
     if writes and only and os.path.exists(path):
         with open(path, newline="") as f:
             rows = [r for r in csv.DictReader(line for line in f if line[0] != "#") if r["table"] not in only]
-    peer = Peer(50 if args.quick else 500)
+    peer = None if args.elm else Peer(50 if args.quick else 500)
     for name in tables:
         if not only or name in only:
-            found = measure(name, tables[name], 1 if args.quick else args.folds, 1 if args.quick else FOLDS, peer, args.elm.split())
+            found = measure(name, tables[name], 1 if args.quick else args.folds, 1 if args.quick else FOLDS, peer, shlex.split(args.elm))
             rows += [{**r, "commit": commit} for r in found]
             if writes:
                 save(path, rows, head)
