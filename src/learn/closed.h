@@ -28,16 +28,18 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
-    double lambda, bias, whiten;
+    double lambda, lambda_most, bias, whiten;
     int64_t lambdas, copies, units;
     int weights, filters, body, preset;
     bool fields, balance;
 } zo_closed_settings;
 
 /* clang-format off */
-#define ZO_CLOSED_ROWS                                                                             \
+#define ZO_CLOSED_ROWS ZO_CLOSED_ROWS_TO(11, 0.1)
+#define ZO_CLOSED_ROWS_TO(count, most)                                                             \
     ZO_PARAM_REAL_ROW(zo_closed_settings, lambda, 0, 0, 1e6, "ridge, in units of the mean variance of features times the rows; 0: chosen on validation"), \
-    ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, 11, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from 1e-6 to 0.1"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, count, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from 1e-6 to lambda_most"), \
+    ZO_PARAM_REAL_ROW(zo_closed_settings, lambda_most, most, 1e-5, 1e6, "the largest lambda tried"), \
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \

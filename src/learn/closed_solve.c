@@ -7,9 +7,10 @@
 #include "linear/ridge.h"
 
 #define LAMBDA_LEAST 1e-6
-#define LAMBDA_MOST 0.1
 
 enum { SCORED = 128 }; /* rows of an item of scores */
+/* Fewer validation rows than this hardly tell lambdas apart by their errors: squares decide. */
+enum { COUNTED_LEAST = 1000 };
 
 /* All solutions of the path, side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
 typedef struct solving {
@@ -37,7 +38,7 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
 static void list_lambdas(solving *s)
 {
     s->n = (size_t)s->c->set.lambdas;
-    double root = 1, ratio = LAMBDA_MOST / LAMBDA_LEAST;
+    double root = 1, ratio = s->c->set.lambda_most / LAMBDA_LEAST;
     if (s->n > 1) {
         double low = 1, high = ratio; /* root^(n - 1) = ratio */
         for (int i = 0; i < 200; i++) {
@@ -120,18 +121,19 @@ static void score_all(solving *s, double *errors, double *squares)
     c->cost += (double)n * (double)c->p * (double)(s->n * c->q);
 }
 
-/* The place of the best lambda: least errors, squares between equals, then the larger one. */
+/* The place of the best lambda: least errors, where there are rows enough to count them; squares between equals; then the larger one. */
 static zo_status choose(solving *s, size_t *best)
 {
     double errors[ZO_CLOSED_LAMBDAS] = {0}, squares[ZO_CLOSED_LAMBDAS] = {0};
     zo_closed *c = s->c;
     double n = (double)c->task->part[ZO_VALIDATION].n;
+    bool counted = n >= COUNTED_LEAST;
     score_all(s, errors, squares);
     *best = s->n;
     for (size_t k = 0; k < s->n; k++) {
         if (!s->there[k] || !isfinite(squares[k])) continue;
-        bool better = *best == s->n || errors[k] < errors[*best] ||
-                      (errors[k] == errors[*best] && squares[k] <= squares[*best]);
+        bool better = *best == s->n || (counted && errors[k] < errors[*best]) ||
+                      ((!counted || errors[k] == errors[*best]) && squares[k] <= squares[*best]);
         if (better) *best = k;
     }
     if (*best == s->n)
