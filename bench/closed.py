@@ -97,7 +97,7 @@ def generated(folder, quick):
     out = os.path.join(folder, "rgb")
     if not os.path.exists(out):
         n, test = ("500", "100") if quick else RGB
-        subprocess.run([sys.executable, GENERATOR, out, "--train", n, "--test", test, "--seed", "1"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, GENERATOR, out, "--images", n, "--test", test, "--seed", "1"], check=True, stdout=subprocess.DEVNULL)
     return out
 
 
