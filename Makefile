@@ -41,7 +41,7 @@ test: with-tests ## build and run every test but the long ones (WERROR=ON: warni
 test-long: with-tests ## run the tests that take minutes each
 	@ctest --preset long
 
-bench: with-tests ## measure kernels, passes, scaling and peers in 3 minutes, and print what is asked and seen
+bench: with-tests ## measure kernels, passes, scaling, solves and peers in 4 minutes, and print what is asked and seen
 	@bench/speed.py --quick
 
 asan tsan: ## run the tests under ASan, LSan and UBSan; under TSan

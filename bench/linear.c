@@ -1,12 +1,13 @@
-/* The solves behind closed forms: sums of products, Cholesky factor, triangular solves and ridge path, as shares of the multiply-add peak
- * that the same threads reach right before. Multiply-adds are those that an algorithm needs: of the lower triangle alone, p^3 / 6 for a factor.
- * CSV on stdout; medians of some runs, by the clock on the wall: a busy machine shows.
+/* The work behind closed forms: features of a tile, sums of products, Cholesky factor, triangular solves and ridge path, as shares of the
+ * multiply-add peak that the same threads reach right before. Multiply-adds are those that an algorithm needs: of the lower triangle alone,
+ * p^3 / 6 for a factor. CSV on stdout; medians of some runs, by the clock on the wall: a busy machine shows. Without sizes: features, and three.
  *
  *     linear [--quick] [--threads N] [--set NAME] [p ...]
  */
 #include <math.h>
 
 #include "bench.h"
+#include "learn/closed.h"
 #include "linear/cholesky.h"
 #include "linear/gram.h"
 #include "linear/path.h"
@@ -86,6 +87,81 @@ static float *features(const zo_context *ctx, size_t m, size_t p)
                           &(zo_epilogue){.activate = ctx->kernels->activation[ZO_RELU].activate});
     free(x), free(weight), free(packed);
     return h;
+}
+
+/* ---- features: a tile of rows through what is before the last layer, and to where the sums read them, as closed_rows.c does ---- */
+
+typedef struct body {
+    const zo_net *net;
+    int to; /* the stage whose inputs are the features */
+    size_t p, ld, rows;
+    float *x, *out, **scratch; /* [TILE][ld_in], [TILE][p], [workers] */
+} body;
+
+static void run_body_item(void *arg, int64_t item, int worker)
+{
+    const body *b = arg;
+    size_t first = (size_t)item * ZO_CLOSED_ROWS_ITEM, end = first + ZO_CLOSED_ROWS_ITEM,
+           ld_in = b->net->stage[0].ld_in;
+    for (size_t at = first; at < end; at += b->rows) {
+        zo_tail tail = {.params = b->net->params,
+                        .m = b->rows,
+                        .in = b->x + at * ld_in,
+                        .ld = ld_in,
+                        .scratch = b->scratch[worker],
+                        .most = b->rows,
+                        .to = b->to};
+        const float *y = zo_net_tail(b->net, &tail);
+        for (size_t i = 0; i < b->rows; i++)
+            memcpy(b->out + (at + i) * b->p, y + i * b->ld, b->p * sizeof *y);
+    }
+}
+
+static void run_body(void *of)
+{
+    const body *b = of;
+    zo_parallel(b->net->ctx, ZO_CLOSED_TILE / ZO_CLOSED_ROWS_ITEM, run_body_item, of);
+}
+
+/* `to` 0: the last stage. */
+static void features_of(const measure *m, const char *name, int inputs, const char *spec, int to)
+{
+    size_t workers = (size_t)zo_context_threads(m->ctx);
+    zo_task *task = bench_task(m->ctx, inputs, 20);
+    zo_net *net = bench_create(task, spec);
+    body b = {.net = net, .to = to ? to : net->stages - 1, .rows = ZO_CLOSED_ROWS_ITEM};
+    const zo_stage *s = net->stage + b.to;
+    b.ld = s->ld_in;
+    b.p = to ? s->ld_in : s->rows;
+    while (b.rows > 8 && b.rows * net->widest > 131072) b.rows /= 2;
+    float *numbers = bench_numbers(net->arena);
+    memcpy(net->params, numbers, net->arena * sizeof *numbers);
+    b.x = bench_numbers(ZO_CLOSED_TILE * net->stage[0].ld_in);
+    b.out = bench_room(ZO_CLOSED_TILE * b.p * sizeof *b.out);
+    b.scratch = bench_room(workers * sizeof *b.scratch);
+    for (size_t w = 0; w < workers; w++)
+        b.scratch[w] = bench_room(zo_net_scratch(net, b.rows) * sizeof(float));
+    double work = ZO_CLOSED_TILE * (zo_net_tail_cost(net, 0) - zo_net_tail_cost(net, b.to));
+    measure of = {m->ctx, b.p, m->runs, ZO_CLOSED_TILE};
+    run_body(&b); /* warm */
+    measure_trial(&of, &(trial){.name = name, .work = work, .run = run_body, .of = &b});
+    for (size_t w = 0; w < workers; w++) free(b.scratch[w]);
+    free(b.x), free(b.out), free(b.scratch), free(numbers);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+#define FILTERS "patch7x100,pad2 twosided0.25 cells4 sqrt flatten scale "
+#define UNITS "{ dense4000 relu }cat dense10"
+
+/* conv-elm's default for 28 x 28 pixels: all of it, and its parts. */
+static void bodies(zo_context *ctx, bool quick)
+{
+    measure m = {.ctx = ctx, .runs = quick ? 1 : RUNS_MOST};
+    features_of(&m, "features", 784, FILTERS UNITS, 0);
+    features_of(&m, "features-patch", 784, FILTERS UNITS, 1);
+    features_of(&m, "features-filters", 784, FILTERS "dense10", 0);
+    features_of(&m, "features-units", 3200, UNITS, 0);
 }
 
 /* ---- sums of products ---- */
@@ -272,6 +348,7 @@ int main(int argc, char **argv)
     zo_context *ctx = context_of(threads, set);
     printf("kernels,operation,p,q,threads,seconds,gflops,share\n");
     if (i == argc) {
+        bodies(ctx, quick);
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) one_size(ctx, sizes[s], quick);
     }
     for (; i < argc; i++) one_size(ctx, (size_t)atoll(argv[i]), quick);

@@ -17,7 +17,6 @@ import spine
 
 PLACE = os.path.join(spine.ROOT, "build/peers")
 PACKAGES = os.path.join(spine.ROOT, "tools/peers.txt")
-STAMP = os.path.join(PLACE, "peers.txt")
 LOG = os.path.join(PLACE, "log")
 SKIPPED = 77
 LIMIT = 600  # seconds of a request
@@ -42,28 +41,29 @@ MEMBERS, EXAMPLES, SIGMA, LAYERS = 1024, 256, 0.02, (784, 128, 128, 10)
 
 # ---- installing ----
 
-def install():
-    """The peers' Python in its place; a line and status 77 where it cannot be had."""
-    if os.path.exists(STAMP) and filecmp.cmp(PACKAGES, STAMP, shallow=False):
+def install(place=PLACE, packages=PACKAGES, what="PyTorch, EvoTorch and evosax", size="about 5 GB"):
+    """A Python with the packages listed, in its place; a line and status 77 where it cannot be had."""
+    stamp = os.path.join(place, os.path.basename(packages))
+    if os.path.exists(stamp) and filecmp.cmp(packages, stamp, shallow=False):
         return
-    print("installing PyTorch, EvoTorch and evosax into build/peers (about 5 GB, once)", flush=True)
+    print(f"installing {what} into {os.path.relpath(place)} ({size}, once)", flush=True)
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-    shutil.rmtree(PLACE, ignore_errors=True)
-    pip = [os.path.join(PLACE, "bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
-           "--no-cache-dir", "--no-deps", "--retries", "1", "-r", PACKAGES]
-    for command in ([python, "-m", "venv", PLACE], pip):
+    shutil.rmtree(place, ignore_errors=True)
+    pip = [os.path.join(place, "bin/python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
+           "--no-cache-dir", "--no-deps", "--retries", "1", "-r", packages]
+    for command in ([python, "-m", "venv", place], pip):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            shutil.rmtree(PLACE, ignore_errors=True)
-            print(f"LEFT OUT: peers are not installed ({(done.stdout.strip() or command[0]).splitlines()[-1]})", file=sys.stderr)
+            shutil.rmtree(place, ignore_errors=True)
+            print(f"LEFT OUT: {what} are not installed ({(done.stdout.strip() or command[0]).splitlines()[-1]})", file=sys.stderr)
             sys.exit(SKIPPED)
-    shutil.copy(PACKAGES, STAMP)
+    shutil.copy(packages, stamp)
 
 
-def versions():
-    with open(PACKAGES) as f:
+def versions(names=("torch", "evotorch", "evosax", "jax"), packages=PACKAGES):
+    with open(packages) as f:
         pinned = dict(line.strip().split("==") for line in f if "==" in line)
-    return [f"{name}: {pinned[name]}" for name in ("torch", "evotorch", "evosax", "jax")]
+    return [f"{name}: {pinned[name]}" for name in names]
 
 
 # ---- the worker: a process of the peers' Python, which builds its work once and answers requests ----

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""Measures how near the machine's limit passes run: kernels, perturbed passes, scaling, and others beside them.
+"""Measures how near the machine's limit passes and solves run: kernels, perturbed passes, scaling, closed forms, and others beside them.
 
     bench/speed.py [--quick] [--only NAME]
 
-Runs build/release/bench/{kernels,passes,scaling} and bench/peers.py, and prints a table of what is asked and what was seen. Writes
-bench/results/{kernels,passes,scaling,peers}.csv. --quick: a few rounds of each, nothing written. --only: one of the four.
+Runs build/release/bench/{kernels,passes,scaling,linear} and bench/peers.py, and prints a table of what is asked and what was seen. Writes
+bench/results/{kernels,passes,scaling,linear,peers}.csv. --quick: a few rounds of each, nothing written. --only: one of the five.
 """
 import argparse, csv, os, re, statistics, subprocess, sys
 
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from spine import RESULTS, ROOT, header, write
 
 PROGRAMS = os.path.join(ROOT, "build/release/bench")
-PARTS = ["kernels", "passes", "scaling", "peers"]
+PARTS = ["kernels", "passes", "scaling", "linear", "peers"]
 
 
 def program(name, quick):
@@ -82,6 +82,18 @@ def of_kernels(text):
     return table
 
 
+def of_linear(text):
+    rows = rows_of(text)
+    large = [r for r in rows if int(r["p"]) >= 4000]
+    return [(what, asked, least(of, operation=operation)) for what, operation, of, asked in (
+        ("features of conv-elm's default net, against the peak", "features", rows, ">= 0.45"),
+        ("its patch layer alone", "features-patch", rows, ""),
+        ("its filters, up to what its units see", "features-filters", rows, ""),
+        ("its units alone", "features-units", rows, ""),
+        ("sums of products, lower triangle, 4,000 features and more", "gram", large, ">= 0.75"),
+        ("Cholesky factor, 4,000 features and more", "cholesky", large, ">= 0.65"))]
+
+
 def peers(quick):
     """What bench/peers.py says; it installs 5 GB, so the quick form takes them only where they are."""
     if quick and not os.path.exists(os.path.join(ROOT, "build/peers/peers.txt")):
@@ -103,7 +115,7 @@ def main():
     parser.add_argument("--only", choices=PARTS)
     args = parser.parse_args()
     table, texts = [], {}
-    for name, read in (("kernels", of_kernels), ("passes", of_passes), ("scaling", of_scaling)):
+    for name, read in (("kernels", of_kernels), ("passes", of_passes), ("scaling", of_scaling), ("linear", of_linear)):
         if args.only in (None, name):
             print(f"{name}:")
             texts[name] = program(name, args.quick)

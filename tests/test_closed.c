@@ -131,7 +131,8 @@ static void lambda_is_chosen_on_validation(void **state)
     (void)state;
     zo_task *task = make_task(ctx, 300, 4, 0, 1);
     zo_net *net = make_net(ctx, task, "dense150 relu dense1", 1);
-    zo_trainer *chosen = make_trainer(ctx, task, net, "elm", 2, SETTINGS("lambdas=3"));
+    zo_trainer *chosen =
+        make_trainer(ctx, task, net, "elm", 2, SETTINGS("lambdas=3", "lambda_most=0.1"));
     double least = INFINITY, loss[4], accuracy;
     static const char *const lambdas[] = {"lambda=1e-6", "lambda=3.16227766e-4", "lambda=0.1"};
     zo_assessor a = {0};

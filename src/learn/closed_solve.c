@@ -7,7 +7,6 @@
 #include "linear/ridge.h"
 
 #define LAMBDA_LEAST 1e-6
-#define LAMBDA_MOST 0.1
 
 enum { SCORED = 128, SUMS = 2 + ZO_CLOSED_STEPS }; /* rows of an item of scores; sums */
 
@@ -38,7 +37,7 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
 static void list_lambdas(solving *s)
 {
     s->n = (size_t)s->c->set.lambdas;
-    double root = 1, ratio = LAMBDA_MOST / LAMBDA_LEAST;
+    double root = 1, ratio = s->c->set.lambda_most / LAMBDA_LEAST;
     if (s->n > 1) {
         double low = 1, high = ratio; /* root^(n - 1) = ratio */
         for (int i = 0; i < 200; i++) {
