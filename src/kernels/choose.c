@@ -11,6 +11,7 @@
 
 const zo_class_info *const zo_kernel_classes[] = {
 #ifdef ZO_HAVE_AVX512
+    &zo_kernels_avx512bf16.info,
     &zo_kernels_avx512.info,
 #endif
 #ifdef ZO_HAVE_AVX2

@@ -306,7 +306,7 @@ static bool load_gram(zo_closed *c, zo_reader *in)
 {
     zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_gram *gram;
-    if (zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &gram)) return false;
+    if (zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &gram)) return false;
     zo_gram_state(gram, array);
     for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
     if (in->failed || zo_gram_loaded(gram)) {

@@ -199,6 +199,12 @@ static void fill_targets(const zo_closed *c, int64_t row, size_t i)
     if (c->w) c->w[i] = c->class_weight[part->label[at]];
 }
 
+unsigned zo_closed_sums(const zo_closed *c)
+{
+    return (c->set.balance ? ZO_GRAM_WEIGHTED : 0) |
+           (c->set.precision == ZO_CLOSED_BFLOAT16 ? ZO_GRAM_BFLOAT16 : 0);
+}
+
 zo_status zo_closed_tile_init(zo_closed *c)
 {
     if (c->h) return ZO_OK;
@@ -214,7 +220,7 @@ zo_status zo_closed_tile(zo_closed *c)
     if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
     zo_status status = zo_closed_tile_init(c);
     if (!status && !c->gram)
-        status = zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &c->gram);
+        status = zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &c->gram);
     if (status) return status;
     zo_closed_features(c, ZO_TRAIN, c->position, m);
     for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
