@@ -147,7 +147,6 @@ static void solve_and_check(const zo_task *task, const char *spec, bool balance,
     double right = difference_of(zo_trainer_net(t), task, 20, 0.01, balance, rounded),
            wrong = difference_of(zo_trainer_net(t), task, 20, 0.01, balance, !rounded);
     if (!(right < 1 && wrong > 4 * right)) fail_msg("%.2g, to the others %.2g", right, wrong);
-    fprintf(stderr, "%.2g %.2g\n", right, wrong);
     zo_trainer_destroy(t);
     zo_net_destroy(net);
 }
@@ -211,7 +210,8 @@ static float *parameters_of(int threads, const char *kernels, int stop, size_t *
     ctx = own;
     zo_task *task = make_images(ctx, 5000, 6, 6, 1, 3, 3);
     zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4");
+    const char *const *settings = 
+        SETTINGS("copies=1", "shift=1", "lambdas=4", "precision=bfloat16");
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {

@@ -367,8 +367,10 @@ const char *zo_closed_plan(const void *state, int index)
     bool chosen = !(c->set.lambda > 0);
     if (index == 0)
         snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
-                 s->word, c->net->word[s->word], c->p, zo_closed_bytes(c, c->p) / 1e9);
+                 "%d %s: solved by least squares for %zu features%s, all before it fixed; %.3g GB",
+                 s->word, c->net->word[s->word], c->p,
+                 zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "",
+                 zo_closed_bytes(c, c->p) / 1e9);
     else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
         snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
                  chosen ? ", chosen on validation" : "", (long long)c->position);

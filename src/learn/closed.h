@@ -15,7 +15,12 @@
 #include "learn/trainer.h"
 #include "linear/gram.h"
 
-enum { ZO_CLOSED_TILE = 2048, ZO_CLOSED_ROWS_ITEM = 32, ZO_CLOSED_LAMBDAS = 64 };
+enum {
+    ZO_CLOSED_TILE = 2048,
+    ZO_CLOSED_ROWS_ITEM = 32,
+    ZO_CLOSED_LAMBDAS = 64,
+    ZO_CLOSED_MANY = 2000 /* features that are rounded unless the settings say otherwise */
+};
 
 typedef enum zo_closed_weights {
     ZO_CLOSED_NORMAL,
@@ -24,7 +29,11 @@ typedef enum zo_closed_weights {
 } zo_closed_weights;
 typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
-typedef enum zo_closed_precision { ZO_CLOSED_BFLOAT16, ZO_CLOSED_FLOAT32 } zo_closed_precision;
+typedef enum zo_closed_precision {
+    ZO_CLOSED_AUTO,
+    ZO_CLOSED_BFLOAT16,
+    ZO_CLOSED_FLOAT32
+} zo_closed_precision;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
 /* Of both classes; a class's table has those that mean something to it. */
@@ -42,7 +51,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_BFLOAT16, "bfloat16|float32", "features about their mean, as the sums of products see them: rounded, which is faster, or as they are"), \
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_AUTO, "auto|bfloat16|float32", "features about their mean, as sums of products see them: rounded to bfloat16, which is faster, or as they are; auto: rounded from 2,000 features on"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
 
@@ -127,7 +136,7 @@ int zo_closed_next_scale(const zo_closed *c, int from);
 /* All training rows, copies included; and the place of row r in the training part. */
 int64_t zo_closed_all_rows(const zo_closed *c);
 int64_t zo_closed_place(const zo_closed *c, int64_t row);
-/* How sums are made: flags of gram.h. */
+/* How sums are made: flags of gram.h. Few features are never worth rounding: their sums take no time. */
 unsigned zo_closed_sums(const zo_closed *c);
 /* Makes room for a tile, once. Errors: NO_MEMORY. */
 zo_status zo_closed_tile_init(zo_closed *c);

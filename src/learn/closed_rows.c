@@ -201,8 +201,9 @@ static void fill_targets(const zo_closed *c, int64_t row, size_t i)
 
 unsigned zo_closed_sums(const zo_closed *c)
 {
-    return (c->set.balance ? ZO_GRAM_WEIGHTED : 0) |
-           (c->set.precision == ZO_CLOSED_BFLOAT16 ? ZO_GRAM_BFLOAT16 : 0);
+    bool rounded = c->set.precision == ZO_CLOSED_AUTO ? c->p >= ZO_CLOSED_MANY
+                                                      : c->set.precision == ZO_CLOSED_BFLOAT16;
+    return (c->set.balance ? ZO_GRAM_WEIGHTED : 0) | (rounded ? ZO_GRAM_BFLOAT16 : 0);
 }
 
 zo_status zo_closed_tile_init(zo_closed *c)
