@@ -36,9 +36,9 @@ static inline zo_gram *gram_of(zo_context *ctx, const table *t, unsigned flags)
 {
     zo_gram *g = NULL;
     assert_int_equal(zo_gram_create(ctx, t->p, t->q, flags, &g), ZO_OK);
-    assert_int_equal(zo_gram_add(g, t->m, t->h, t->p, t->y, t->q,
-                                 flags & ZO_GRAM_WEIGHTED ? t->weight : NULL),
-                     ZO_OK);
+    assert_int_equal(
+        zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, flags & ZO_GRAM_WEIGHTED ? t->weight : NULL),
+        ZO_OK);
     return g;
 }
 

@@ -80,8 +80,7 @@ static void round_features(real *h, const zo_task *t, size_t p, bool balance)
     zo_random_shuffle(&r, (uint32_t)n, order);
     for (size_t j = 0; j < p; j++) {
         double sum = 0;
-        for (size_t i = 0; i < ZO_GRAM_TILE; i++)
-            sum += (double)(float)h[(size_t)order[i] * p + j];
+        for (size_t i = 0; i < ZO_GRAM_TILE; i++) sum += (double)(float)h[(size_t)order[i] * p + j];
         float shift = (float)(sum / ZO_GRAM_TILE);
         for (size_t i = 0; i < (size_t)n; i++) {
             float root = sqrtf((float)weight_of(t, i, balance)),
@@ -210,8 +209,7 @@ static float *parameters_of(int threads, const char *kernels, int stop, size_t *
     ctx = own;
     zo_task *task = make_images(ctx, 5000, 6, 6, 1, 3, 3);
     zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    const char *const *settings = 
-        SETTINGS("copies=1", "shift=1", "lambdas=4", "precision=bfloat16");
+    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4", "precision=bfloat16");
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {

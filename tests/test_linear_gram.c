@@ -41,8 +41,7 @@ static void define(const table *t, unsigned flags, float *g, float *c, double *s
             for (size_t tile = 0; tile < t->m; tile += ZO_GRAM_TILE) {
                 float sum = 0;
                 for (size_t i = tile; i < t->m && i < tile + ZO_GRAM_TILE; i++)
-                    sum = fmaf(left_of(t, flags, i, a, shift), right_of(t, flags, i, b, shift),
-                               sum);
+                    sum = fmaf(left_of(t, flags, i, a, shift), right_of(t, flags, i, b, shift), sum);
                 *to += sum;
             }
         }

@@ -27,7 +27,7 @@ struct zo_gram {
     float *g, *c, *shift_h, *shift_y;
     double *sum_h, *sum_y;
     float *rows, *outputs, *weights; /* the tile that waits */
-    void *left, *right;        /* [GROUP] packed tiles of x and w x (or x again): floats or pairs */
+    void *left, *right;       /* [GROUP] packed tiles of x and w x (or x again): floats or pairs */
     float *packed_y, *scaled; /* [GROUP] packed tiles of w t; w t of one tile */
 };
 
