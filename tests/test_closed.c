@@ -192,6 +192,27 @@ static void lambda_is_chosen_on_validation(void **state)
     zo_task_destroy(task);
 }
 
+static void plan_says(const zo_task *task, const char *spec, const char *precision, bool rounded)
+{
+    zo_net *net = make_net(ctx, task, spec, 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS(precision));
+    const char *plan = zo_trainer_plan(t, 0);
+    if (!strstr(plan, "bfloat16") == rounded) fail_msg("%s, %s: %s", spec, precision, plan);
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+}
+
+static void few_features_stay_as_they_are(void **state)
+{
+    (void)state;
+    zo_task *task = make_task(ctx, 100, 4, 3, 3);
+    plan_says(task, "dense1999 relu dense3", "precision=auto", false);
+    plan_says(task, "dense2000 relu dense3", "precision=auto", true);
+    plan_says(task, "dense2000 relu dense3", "precision=float32", false);
+    plan_says(task, "dense20 relu dense3", "precision=bfloat16", true);
+    zo_task_destroy(task);
+}
+
 /* ---- bits ---- */
 
 /* malloc'ed. */
@@ -269,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(solutions_are_those_of_the_normal_equations),
         cmocka_unit_test(lambda_is_chosen_on_validation),
+        cmocka_unit_test(few_features_stay_as_they_are),
         cmocka_unit_test(bits_depend_on_nothing_else),
         cmocka_unit_test(a_saved_trainer_goes_on),
     };
