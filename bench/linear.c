@@ -1,6 +1,7 @@
 /* The work behind closed forms: features of a tile, sums of products, Cholesky factor, triangular solves and ridge path, as shares of the
- * multiply-add peak that the same threads reach right before. Multiply-adds are those that an algorithm needs: of the lower triangle alone,
- * p^3 / 6 for a factor. CSV on stdout; medians of some runs, by the clock on the wall: a busy machine shows. Without sizes: features, and three.
+ * multiply-add peak that the same threads reach right before, in float32: sums in bfloat16 may pass it. Multiply-adds are those that an
+ * algorithm needs: of the lower triangle alone, p^3 / 6 for a factor. CSV on stdout; medians of some runs, by the clock on the wall: a busy
+ * machine shows. Without sizes: features, and three.
  *
  *     linear [--quick] [--threads N] [--set NAME] [p ...]
  */
@@ -178,7 +179,7 @@ static void add_rows(void *of)
     bench_require(NULL, zo_gram_add(s->gram, s->rows, s->h, s->p, s->y, s->q, NULL));
 }
 
-static void gram(const measure *m)
+static void gram(const measure *m, const char *name, unsigned flags)
 {
     sums s = {NULL,
               m->rows,
@@ -186,9 +187,9 @@ static void gram(const measure *m)
               OUTPUTS,
               bench_numbers(m->rows * m->p),
               bench_numbers(m->rows * OUTPUTS)};
-    bench_require(m->ctx, zo_gram_create(m->ctx, s.p, s.q, false, &s.gram));
+    bench_require(m->ctx, zo_gram_create(m->ctx, s.p, s.q, flags, &s.gram));
     double p = (double)m->p;
-    trial t = {.name = "gram",
+    trial t = {.name = name,
                .q = OUTPUTS,
                .work = (double)m->rows * (p * (p + 1) / 2 + p * OUTPUTS),
                .run = add_rows,
@@ -303,7 +304,7 @@ static void solutions(const measure *m)
     size_t rows = m->p + m->p / 4;
     ridge r = {.ctx = m->ctx, .w = bench_numbers(m->p * OUTPUTS)};
     float *h = features(m->ctx, rows, m->p), *y = bench_numbers(rows * OUTPUTS);
-    bench_require(m->ctx, zo_gram_create(m->ctx, m->p, OUTPUTS, false, &g));
+    bench_require(m->ctx, zo_gram_create(m->ctx, m->p, OUTPUTS, 0, &g));
     bench_require(m->ctx, zo_gram_add(g, rows, h, zo_round16(m->p), y, OUTPUTS, NULL));
     r.m = zo_gram_close(g);
     double p = (double)m->p;
@@ -331,7 +332,8 @@ static zo_context *context_of(int threads, const char *kernels)
 static void one_size(zo_context *ctx, size_t p, bool quick)
 {
     measure m = {ctx, p, quick ? 1 : RUNS_MOST, quick ? 2048 : 8192};
-    gram(&m);
+    gram(&m, "gram", 0);
+    gram(&m, "gram-bfloat16", ZO_GRAM_BFLOAT16);
     cholesky(&m);
     solutions(&m);
 }

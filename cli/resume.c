@@ -19,7 +19,7 @@ static const cli_option options[] = {
     {"threads", "N", CLI_INT, offsetof(resume_options, threads), 1, ZO_THREADS_MAX,
      "1 to 1024 (default: one for each processor); the result does not depend on it"},
     {"kernels", "K", CLI_TEXT, offsetof(resume_options, kernels), 0, 0,
-     "ref, avx2 or avx512 (default: the best); the result does not depend on it"},
+     "ref, avx2, avx512 or avx512bf16 (default: the best); the result does not depend on it"},
     {"data", "DIR", CLI_TEXT, offsetof(resume_options, data), 0, 0,
      "where the data set is now (default: where the run found it)"},
     {"force", NULL, CLI_FLAG, offsetof(resume_options, force), 0, 0,

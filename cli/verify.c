@@ -19,7 +19,7 @@ static const cli_option options[] = {
     {"threads", "N", CLI_INT, offsetof(verify_options, threads), 1, ZO_THREADS_MAX,
      "1 to 1024 (default: one for each processor); the result does not depend on it"},
     {"kernels", "K", CLI_TEXT, offsetof(verify_options, kernels), 0, 0,
-     "ref, avx2 or avx512 (default: the best); the result does not depend on it"},
+     "ref, avx2, avx512 or avx512bf16 (default: the best); the result does not depend on it"},
     {"memory", "SIZE", CLI_SIZE, offsetof(verify_options, memory), 0, 0,
      "most memory to hold, such as 512M or 2GiB"},
     {"quiet", NULL, CLI_FLAG, offsetof(verify_options, quiet), 0, 0, "no progress"},

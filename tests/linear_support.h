@@ -31,12 +31,14 @@ static inline table make_table(size_t m, size_t p, size_t q, double centre)
 
 static inline void free_table(table *t) { free(t->h), free(t->y), free(t->weight); }
 
-static inline zo_gram *gram_of(zo_context *ctx, const table *t, bool weighted)
+/* With the weights of the table if the flags say so. */
+static inline zo_gram *gram_of(zo_context *ctx, const table *t, unsigned flags)
 {
     zo_gram *g = NULL;
-    assert_int_equal(zo_gram_create(ctx, t->p, t->q, weighted, &g), ZO_OK);
-    assert_int_equal(zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, weighted ? t->weight : NULL),
-                     ZO_OK);
+    assert_int_equal(zo_gram_create(ctx, t->p, t->q, flags, &g), ZO_OK);
+    assert_int_equal(
+        zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, flags & ZO_GRAM_WEIGHTED ? t->weight : NULL),
+        ZO_OK);
     return g;
 }
 

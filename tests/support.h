@@ -243,6 +243,15 @@ static inline float *floats(size_t n)
     return p;
 }
 
+/* x with eight significant bits, by arithmetic: the nearest, of two the even one; 0 below 2^-56. */
+static inline float nearest_bfloat16(float x)
+{
+    int e;
+    double m = frexp((double)x, &e), most = 0x1.fep127, r = ldexp(nearbyint(ldexp(m, 8)), e - 8);
+    if (fabs((double)x) < 0x1p-56) return 0;
+    return (float)(fabs(r) > most ? copysign(most, r) : r);
+}
+
 /* A small generator that has nothing to do with the library's (xorshift64*, Vigna 2016): numbers for tests. */
 static inline uint64_t draw_bits(uint64_t *state)
 {

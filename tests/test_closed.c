@@ -1,9 +1,12 @@
-/* Closed forms: solutions against the normal equations in long double; the same bits for any threads and kernels, and after a resumption.
+/* Closed forms: solutions against the normal equations in long double, of rounded features too; the same bits for any threads and kernels, and after a resumption.
  * labels: threads
  */
 #include "closed_support.h"
 
+#include "base/random.h"
 #include "run/assess.h"
+
+enum { SEED = 4 };
 
 /* ---- oracle ---- */
 
@@ -67,14 +70,38 @@ static real weight_of(const zo_task *t, size_t i, bool balance)
     return (real)part->n / ((real)t->classes * (real)same);
 }
 
-/* Weights of the last layer against the centred normal equations with lambda relative to the mean of the diagonal. */
-static void check_solution(const zo_net *net, const zo_task *t, size_t p, double lambda,
-                           bool balance)
+/* Features as gram.h rounds them: about the mean of the rows that come first, times the root of their weight. */
+static void round_features(real *h, const zo_task *t, size_t p, bool balance)
+{
+    int32_t n = (int32_t)t->part[ZO_TRAIN].n, *order = calloc((size_t)n, sizeof *order);
+    assert_true(order && n > ZO_GRAM_TILE);
+    for (int32_t i = 0; i < n; i++) order[i] = i;
+    zo_random r = zo_random_at(SEED, ZO_FOR_BATCHES, 0, 0);
+    zo_random_shuffle(&r, (uint32_t)n, order);
+    for (size_t j = 0; j < p; j++) {
+        double sum = 0;
+        for (size_t i = 0; i < ZO_GRAM_TILE; i++) sum += (double)(float)h[(size_t)order[i] * p + j];
+        float shift = (float)(sum / ZO_GRAM_TILE);
+        for (size_t i = 0; i < (size_t)n; i++) {
+            float root = sqrtf((float)weight_of(t, i, balance)),
+                  x = nearest_bfloat16(root * ((float)h[i * p + j] - shift));
+            h[i * p + j] = (real)shift + (real)x / (real)root;
+        }
+    }
+    free(order);
+}
+
+/* Weights of the last layer against the centred normal equations with lambda relative to the mean of the diagonal: the
+ * largest difference, of which 1 is just tolerated. */
+static double difference_of(const zo_net *net, const zo_task *t, size_t p, double lambda,
+                            bool balance, bool rounded)
 {
     size_t n = (size_t)t->part[ZO_TRAIN].n, q = (size_t)t->outputs;
     const zo_stage *s = net->stage + net->stages - 1;
     real *h = features(net, t, p), *a = reals(p * p), *b = reals(p * q), *mean = reals(p + q);
     real all = 0, trace = 0;
+    double worst = 0;
+    if (rounded) round_features(h, t, p, balance);
     for (size_t i = 0; i < n; i++) {
         real w = weight_of(t, i, balance);
         all += w;
@@ -97,12 +124,30 @@ static void check_solution(const zo_net *net, const zo_task *t, size_t p, double
         real bias = mean[p + k];
         for (size_t j = 0; j < p; j++) {
             bias -= mean[j] * b[j * q + k];
-            assert_near((double)net->params[s->weight + zo_stage_at(s, j, k)], (double)b[j * q + k],
-                        2e-4, 1e-3, "a weight");
+            double got = (double)net->params[s->weight + zo_stage_at(s, j, k)],
+                   want = (double)b[j * q + k];
+            worst = fmax(worst, fabs(got - want) / (2e-4 + 1e-3 * fabs(want)));
         }
-        assert_near((double)net->params[s->bias + k], (double)bias, 1e-3, 1e-3, "a bias");
+        double got = (double)net->params[s->bias + k], want = (double)bias;
+        worst = fmax(worst, fabs(got - want) / (1e-3 + 1e-3 * fabs(want)));
     }
     free(h), free(a), free(b), free(mean);
+    return worst;
+}
+
+/* A solution is that of the features it was made of, and not of the others. */
+static void solve_and_check(const zo_task *task, const char *spec, bool balance, bool rounded)
+{
+    zo_net *net = make_net(ctx, task, spec, 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", SEED,
+                                 SETTINGS("lambda=0.01", balance ? "balance=yes" : "balance=no",
+                                          rounded ? "precision=bfloat16" : "precision=float32"));
+    solve(t);
+    double right = difference_of(zo_trainer_net(t), task, 20, 0.01, balance, rounded),
+           wrong = difference_of(zo_trainer_net(t), task, 20, 0.01, balance, !rounded);
+    if (!(right < 1 && wrong > 4 * right)) fail_msg("%.2g, to the others %.2g", right, wrong);
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
 }
 
 static void solutions_are_those_of_the_normal_equations(void **state)
@@ -111,15 +156,9 @@ static void solutions_are_those_of_the_normal_equations(void **state)
     for (int regression = 0; regression < 2; regression++) {
         for (int balance = 0; balance < 2 - regression; balance++) {
             zo_task *task = make_task(ctx, 400, 5, regression ? 0 : 3, regression ? 2 : 3);
-            zo_net *net =
-                make_net(ctx, task, regression ? "dense20 relu dense2" : "dense20 relu dense3", 1);
-            zo_trainer *t =
-                make_trainer(ctx, task, net, "elm", 4,
-                             SETTINGS("lambda=0.01", balance ? "balance=yes" : "balance=no"));
-            solve(t);
-            check_solution(zo_trainer_net(t), task, 20, 0.01, balance);
-            zo_trainer_destroy(t);
-            zo_net_destroy(net);
+            const char *spec = regression ? "dense20 relu dense2" : "dense20 relu dense3";
+            for (int rounded = 0; rounded < 2; rounded++)
+                solve_and_check(task, spec, balance, rounded);
             zo_task_destroy(task);
         }
     }
@@ -154,6 +193,27 @@ static void lambda_is_chosen_on_validation(void **state)
     zo_task_destroy(task);
 }
 
+static void plan_says(const zo_task *task, const char *spec, const char *precision, bool rounded)
+{
+    zo_net *net = make_net(ctx, task, spec, 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS(precision));
+    const char *plan = zo_trainer_plan(t, 0);
+    if (!strstr(plan, "bfloat16") == rounded) fail_msg("%s, %s: %s", spec, precision, plan);
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+}
+
+static void few_features_stay_as_they_are(void **state)
+{
+    (void)state;
+    zo_task *task = make_task(ctx, 100, 4, 3, 3);
+    plan_says(task, "dense1999 relu dense3", "precision=auto", false);
+    plan_says(task, "dense2000 relu dense3", "precision=auto", true);
+    plan_says(task, "dense2000 relu dense3", "precision=float32", false);
+    plan_says(task, "dense20 relu dense3", "precision=bfloat16", true);
+    zo_task_destroy(task);
+}
+
 /* ---- bits ---- */
 
 /* malloc'ed. */
@@ -171,7 +231,7 @@ static float *parameters_of(int threads, const char *kernels, int stop, size_t *
     ctx = own;
     zo_task *task = make_images(ctx, 5000, 6, 6, 1, 3, 3);
     zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4");
+    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4", "precision=bfloat16");
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {
@@ -231,6 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(solutions_are_those_of_the_normal_equations),
         cmocka_unit_test(lambda_is_chosen_on_validation),
+        cmocka_unit_test(few_features_stay_as_they_are),
         cmocka_unit_test(bits_depend_on_nothing_else),
         cmocka_unit_test(a_saved_trainer_goes_on),
     };

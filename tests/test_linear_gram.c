@@ -6,8 +6,25 @@
 
 /* ---- the definition ---- */
 
-/* g of a table, tile by tile, one chain for each element. */
-static void define(const table *t, const float *weight, float *g, float *c)
+/* Feature or output j of a row about the shift, as the left side of a chain has it, and as the right side does. */
+static float left_of(const table *t, unsigned flags, size_t i, size_t j, const float *shift)
+{
+    float x = j < t->p ? t->h[i * t->p + j] : t->y[i * t->q + j - t->p];
+    bool rounded = flags & ZO_GRAM_BFLOAT16 && j < t->p;
+    float root = rounded && flags & ZO_GRAM_WEIGHTED ? sqrtf(fabsf(t->weight[i])) : 1;
+    return rounded ? nearest_bfloat16(root * (x - shift[j])) : x - shift[j];
+}
+
+static float right_of(const table *t, unsigned flags, size_t i, size_t j, const float *shift)
+{
+    float x = left_of(t, flags, i, j, shift), w = t->weight[i], sign = w < 0 ? -1 : 1;
+    if (!(flags & ZO_GRAM_WEIGHTED)) return x;
+    if (!(flags & ZO_GRAM_BFLOAT16)) return w * x;
+    return j < t->p ? sign * x : sign * sqrtf(fabsf(w)) * x;
+}
+
+/* g of a table, tile by tile, one chain for each element; and sums of x. */
+static void define(const table *t, unsigned flags, float *g, float *c, double *sum_h)
 {
     size_t p = t->p, q = t->q, first = t->m < ZO_GRAM_TILE ? t->m : ZO_GRAM_TILE;
     float *shift = floats(p + q);
@@ -23,25 +40,39 @@ static void define(const table *t, const float *weight, float *g, float *c)
             *to = 0;
             for (size_t tile = 0; tile < t->m; tile += ZO_GRAM_TILE) {
                 float sum = 0;
-                for (size_t i = tile; i < t->m && i < tile + ZO_GRAM_TILE; i++) {
-                    float other = (b < p ? t->h[i * p + b] : t->y[i * q + b - p]) - shift[b];
-                    sum = fmaf(t->h[i * p + a] - shift[a], (weight ? weight[i] : 1) * other, sum);
-                }
+                for (size_t i = tile; i < t->m && i < tile + ZO_GRAM_TILE; i++)
+                    sum = fmaf(left_of(t, flags, i, a, shift), right_of(t, flags, i, b, shift), sum);
                 *to += sum;
             }
+        }
+    }
+    for (size_t j = 0; j < p; j++) {
+        sum_h[j] = 0;
+        for (size_t i = 0; i < t->m; i++) {
+            double x = (double)left_of(t, flags, i, j, shift), w = (double)t->weight[i];
+            if (flags & ZO_GRAM_BFLOAT16) w = copysign(sqrt(fabs(w)), w);
+            sum_h[j] += flags & ZO_GRAM_WEIGHTED ? w * x : x;
         }
     }
     free(shift);
 }
 
-static void check_definition(size_t m, size_t p, size_t q, bool weighted)
+static void check_definition(size_t m, size_t p, size_t q, unsigned flags)
 {
     table t = make_table(m, p, q, 3);
     float *g = floats(p * p), *c = floats(p * q);
-    define(&t, weighted ? t.weight : NULL, g, c);
+    double *sum_h = calloc(p, sizeof *sum_h), weight = 0;
+    assert_non_null(sum_h);
+    for (size_t i = 0; i < m; i++) {
+        if (i % 7 == 3) t.weight[i] *= -1;
+        weight += flags & ZO_GRAM_WEIGHTED ? (double)t.weight[i] : 1;
+    }
+    define(&t, flags, g, c, sum_h);
     zo_context *ctx = make_context(2, NULL, NULL);
-    zo_gram *gram = gram_of(ctx, &t, weighted);
+    zo_gram *gram = gram_of(ctx, &t, flags);
     zo_moments s = zo_gram_close(gram);
+    assert_near(s.weight, weight, 1e-4, 0, "the sum of weights");
+    for (size_t j = 0; j < p; j++) assert_near(s.sum_h[j], sum_h[j], 1e-4, 0, "a sum of x");
     assert_int_equal(zo_gram_count(gram), m);
     for (size_t i = 0; i < p; i++) {
         assert_same_floats(s.g + i * s.ld, g + i * p, i + 1, "sums of products");
@@ -49,18 +80,20 @@ static void check_definition(size_t m, size_t p, size_t q, bool weighted)
     }
     zo_gram_destroy(gram);
     zo_context_destroy(ctx);
-    free(g), free(c);
+    free(g), free(c), free(sum_h);
     free_table(&t);
 }
 
 static void sums_follow_their_definition(void **state)
 {
     (void)state;
-    check_definition(1, 1, 1, false);
-    check_definition(300, 33, 3, false);
-    check_definition(ZO_GRAM_TILE, 70, 20, true);
-    check_definition(2 * ZO_GRAM_TILE + 7, 150, 1, true);
-    check_definition(40, 300, 0, false);
+    for (unsigned rounded = 0; rounded <= ZO_GRAM_BFLOAT16; rounded += ZO_GRAM_BFLOAT16) {
+        check_definition(1, 1, 1, rounded);
+        check_definition(300, 33, 3, rounded);
+        check_definition(ZO_GRAM_TILE, 70, 20, rounded | ZO_GRAM_WEIGHTED);
+        check_definition(2 * ZO_GRAM_TILE + 7, 150, 1, rounded | ZO_GRAM_WEIGHTED);
+        check_definition(40, 300, 0, rounded);
+    }
 }
 
 /* ---- the truth ---- */
@@ -95,7 +128,7 @@ static void means_do_not_hide_deviations(void **state)
     (void)state;
     zo_context *ctx = make_context(2, NULL, NULL);
     table t = make_table(1000, 20, 2, 4000);
-    zo_gram *g = gram_of(ctx, &t, true);
+    zo_gram *g = gram_of(ctx, &t, ZO_GRAM_WEIGHTED);
     zo_moments m = zo_gram_close(g);
     zo_normal s;
     assert_int_equal(zo_normal_init(&s, ctx, &m, true), ZO_OK);
@@ -127,6 +160,7 @@ static void means_do_not_hide_deviations(void **state)
 typedef struct cutting {
     table t;
     size_t rows; /* at most so many a call, each call another number; 0: all at once */
+    unsigned flags;
 } cutting;
 
 static size_t lower_floats(size_t p, size_t q) { return p * (p + 1) / 2 + p * q; }
@@ -155,7 +189,7 @@ static void sums_in_cuts(zo_context *ctx, void *arg, float *out)
 {
     const cutting *c = arg;
     zo_gram *g = NULL;
-    assert_int_equal(zo_gram_create(ctx, c->t.p, c->t.q, true, &g), ZO_OK);
+    assert_int_equal(zo_gram_create(ctx, c->t.p, c->t.q, ZO_GRAM_WEIGHTED | c->flags, &g), ZO_OK);
     add_cut(g, &c->t, 0, c->t.m, c->rows);
     zo_moments s = zo_gram_close(g);
     copy_sums(&s, out);
@@ -166,7 +200,7 @@ static void cuts_do_not_matter(void **state)
 {
     (void)state;
     static const size_t rows[] = {1, 7, 255, 256, 257, 600, 1500};
-    cutting c = {make_table(1700, 40, 3, 1), 0};
+    cutting c = {make_table(1700, 40, 3, 1), 0, 0};
     size_t n = lower_floats(40, 3);
     float *want = floats(n), *got = floats(n);
     zo_context *ctx = make_context(2, NULL, NULL);
@@ -184,23 +218,24 @@ static void cuts_do_not_matter(void **state)
 static void threads_and_sets_do_not_matter(void **state)
 {
     (void)state;
-    cutting c = {make_table(300, 290, 11, 1), 100};
-    same_everywhere(sums_in_cuts, &c, lower_floats(290, 11), false);
-    free_table(&c.t);
-    c = (cutting){make_table(260, 2100, 2, 1), 0}; /* large blocks */
-    same_everywhere(sums_in_cuts, &c, lower_floats(2100, 2), true);
-    free_table(&c.t);
+    for (unsigned rounded = 0; rounded <= ZO_GRAM_BFLOAT16; rounded += ZO_GRAM_BFLOAT16) {
+        cutting c = {make_table(300, 290, 11, 1), 100, rounded};
+        same_everywhere(sums_in_cuts, &c, lower_floats(290, 11), false);
+        free_table(&c.t);
+        c = (cutting){make_table(260, 2100, 2, 1), 0, rounded}; /* large blocks */
+        same_everywhere(sums_in_cuts, &c, lower_floats(2100, 2), true);
+        free_table(&c.t);
+    }
 }
 
 /* ---- fewer rows, and later ---- */
 
-static void rows_can_be_taken_away(void **state)
+static void take_rows_away(unsigned flags)
 {
-    (void)state;
     zo_context *ctx = make_context(2, NULL, NULL);
     table t = make_table(900, 50, 2, 2), rest = t;
     rest.m = 500;
-    zo_gram *g = gram_of(ctx, &t, true), *want = gram_of(ctx, &rest, true);
+    zo_gram *g = gram_of(ctx, &t, flags), *want = gram_of(ctx, &rest, flags);
     float *minus = floats(400);
     for (size_t i = 0; i < 400; i++) minus[i] = -t.weight[500 + i];
     assert_int_equal(zo_gram_add(g, 400, t.h + 500 * t.p, t.p, t.y + 500 * t.q, t.q, minus), ZO_OK);
@@ -218,22 +253,29 @@ static void rows_can_be_taken_away(void **state)
     zo_context_destroy(ctx);
 }
 
-static void saved_sums_go_on(void **state)
+static void rows_can_be_taken_away(void **state)
 {
     (void)state;
+    take_rows_away(ZO_GRAM_WEIGHTED);
+    take_rows_away(ZO_GRAM_WEIGHTED | ZO_GRAM_BFLOAT16);
+}
+
+static void save_and_go_on(unsigned rounded)
+{
+    unsigned flags = ZO_GRAM_WEIGHTED | rounded;
     zo_context *ctx = make_context(2, NULL, NULL);
     table t = make_table(1100, 40, 3, 2);
     size_t n = lower_floats(t.p, t.q);
     float *want = floats(n), *got = floats(n);
-    cutting all = {t, 0};
+    cutting all = {t, 0, rounded};
     sums_in_cuts(ctx, &all, want);
     static const size_t cut[] = {0, 1, 100, 256, 700};
     for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
         zo_gram *g = NULL, *later = NULL;
         zo_gram_array from[ZO_GRAM_ARRAYS], to[ZO_GRAM_ARRAYS];
-        assert_int_equal(zo_gram_create(ctx, t.p, t.q, true, &g), ZO_OK);
+        assert_int_equal(zo_gram_create(ctx, t.p, t.q, flags, &g), ZO_OK);
         add_cut(g, &t, 0, cut[i], 0);
-        assert_int_equal(zo_gram_create(ctx, t.p, t.q, true, &later), ZO_OK);
+        assert_int_equal(zo_gram_create(ctx, t.p, t.q, flags, &later), ZO_OK);
         zo_gram_state(g, from), zo_gram_state(later, to);
         for (int a = 0; a < ZO_GRAM_ARRAYS; a++) {
             assert_int_equal(from[a].bytes, to[a].bytes);
@@ -256,6 +298,13 @@ static void saved_sums_go_on(void **state)
     zo_context_destroy(ctx);
 }
 
+static void saved_sums_go_on(void **state)
+{
+    (void)state;
+    save_and_go_on(0);
+    save_and_go_on(ZO_GRAM_BFLOAT16);
+}
+
 /* ---- refused ---- */
 
 static void bad_rows_are_refused_whole(void **state)
@@ -263,7 +312,7 @@ static void bad_rows_are_refused_whole(void **state)
     (void)state;
     zo_context *ctx = make_context(2, NULL, NULL);
     table t = make_table(300, 40, 3, 2);
-    zo_gram *g = gram_of(ctx, &t, true);
+    zo_gram *g = gram_of(ctx, &t, ZO_GRAM_WEIGHTED | ZO_GRAM_BFLOAT16);
     t.h[70 * 40 + 9] = NAN;
     assert_int_equal(zo_gram_add(g, 300, t.h, 40, t.y, 3, t.weight), ZO_FORMAT);
     error_says(ctx, "feature 9", "row 370", NULL);
@@ -277,10 +326,10 @@ static void bad_rows_are_refused_whole(void **state)
     assert_int_equal(zo_gram_count(g), 300);
     assert_int_equal(zo_gram_add(g, 0, t.h, 40, t.y, 3, NULL), ZO_OK);
     zo_gram_destroy(g);
-    assert_int_equal(zo_gram_create(ctx, 40, 3, false, &g), ZO_OK);
+    assert_int_equal(zo_gram_create(ctx, 40, 3, 0, &g), ZO_OK);
     assert_int_equal(zo_gram_add(g, 1, t.h, 40, t.y, 3, t.weight), ZO_USAGE);
     zo_gram_destroy(g);
-    assert_int_equal(zo_gram_create(ctx, 0, 3, false, &g), ZO_USAGE);
+    assert_int_equal(zo_gram_create(ctx, 0, 3, 0, &g), ZO_USAGE);
     assert_null(g);
     zo_gram_destroy(NULL);
     free_table(&t);
@@ -291,7 +340,7 @@ static zo_status make_sums(zo_context *ctx, void *arg)
 {
     const table *t = arg;
     zo_gram *g = NULL;
-    zo_status status = zo_gram_create(ctx, t->p, t->q, true, &g);
+    zo_status status = zo_gram_create(ctx, t->p, t->q, ZO_GRAM_WEIGHTED | ZO_GRAM_BFLOAT16, &g);
     if (!status) status = zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, t->weight);
     zo_gram_destroy(g);
     return status;
@@ -308,13 +357,13 @@ static void memory_may_run_out(void **state)
 static void bytes_are_known_before(void **state)
 {
     (void)state;
-    for (int weighted = 0; weighted < 2; weighted++) {
+    for (unsigned flags = 0; flags < 4; flags++) {
         memory m = {.left = -1};
         zo_context *ctx = make_context(1, NULL, &m);
         zo_gram *g = NULL;
         long long before = m.bytes;
-        assert_int_equal(zo_gram_create(ctx, 200, 30, weighted, &g), ZO_OK);
-        assert_near((double)(m.bytes - before), zo_gram_bytes(200, 30, weighted), 2000, 0,
+        assert_int_equal(zo_gram_create(ctx, 200, 30, flags, &g), ZO_OK);
+        assert_near((double)(m.bytes - before), zo_gram_bytes(200, 30, flags), 2000, 0,
                     "bytes of sums");
         zo_gram_destroy(g);
         zo_context_destroy(ctx);

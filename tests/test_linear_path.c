@@ -163,7 +163,7 @@ static double keep(void *user, size_t index, double lambda, const float *w, size
 
 static zo_moments moments_of(const table *t, zo_gram **g)
 {
-    *g = gram_of(ctx, t, false);
+    *g = gram_of(ctx, t, 0);
     return zo_gram_close(*g);
 }
 
@@ -330,7 +330,7 @@ static zo_status run_path(zo_context *of, void *arg)
     def.lambda = lambda, def.n = 3, def.score = keep, def.user = &kept;
     zo_path_result r;
     zo_gram *g = NULL;
-    zo_status status = zo_gram_create(of, t->p, t->q, false, &g);
+    zo_status status = zo_gram_create(of, t->p, t->q, 0, &g);
     if (!status) status = zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, NULL);
     if (!status) {
         zo_moments s = zo_gram_close(g);
@@ -354,7 +354,7 @@ static void bytes_are_known_before(void **state)
     memory book = {.left = -1};
     zo_context *counted = make_context(1, NULL, &book);
     table t = make_table(400, 300, 20, 1);
-    zo_gram *g = gram_of(counted, &t, false);
+    zo_gram *g = gram_of(counted, &t, 0);
     zo_moments m = zo_gram_close(g);
     double lambda[] = {1, 2, 3}, loss[3] = {0}, got[3];
     scores kept = {300, 20, 0, {0}, NULL, NULL, {0}, loss};

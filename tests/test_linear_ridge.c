@@ -31,7 +31,7 @@ typedef struct solution {
 static solution solve_table(const table *t, const zo_ridge_def *def, bool weighted)
 {
     solution s = {.w = floats(t->p * t->q), .b = floats(t->q)};
-    zo_gram *g = gram_of(ctx, t, weighted);
+    zo_gram *g = gram_of(ctx, t, weighted ? ZO_GRAM_WEIGHTED : 0);
     zo_moments m = zo_gram_close(g);
     if (zo_ridge_solve(ctx, &m, def, s.w, t->q, s.b, &s.r))
         fail_msg("ridge: %s", zo_last_error(ctx));
@@ -275,7 +275,7 @@ static zo_status solve_anew(zo_context *of, void *arg)
     float w[600], b[2];
     zo_ridge_def def = {.lambda = 0, .intercept = true, .refine = -1};
     zo_gram *g = NULL;
-    zo_status status = zo_gram_create(of, t->p, t->q, false, &g);
+    zo_status status = zo_gram_create(of, t->p, t->q, 0, &g);
     if (!status) status = zo_gram_add(g, t->m, t->h, t->p, t->y, t->q, NULL);
     if (!status) {
         zo_moments m = zo_gram_close(g);
@@ -299,7 +299,7 @@ static void bytes_are_known_before(void **state)
     memory book = {.left = -1};
     zo_context *counted = make_context(1, NULL, &book);
     table t = make_table(800, 500, 20, 1);
-    zo_gram *g = gram_of(counted, &t, false);
+    zo_gram *g = gram_of(counted, &t, 0);
     zo_moments m = zo_gram_close(g);
     zo_ridge_def def = zo_ridge_default_def();
     float *w = floats(t.p * t.q), *b = floats(t.q);
@@ -320,7 +320,7 @@ static void bytes_are_known_before(void **state)
 static void solve_into(zo_context *of, void *arg, float *out)
 {
     const table *t = arg;
-    zo_gram *g = gram_of(of, t, false);
+    zo_gram *g = gram_of(of, t, 0);
     zo_moments m = zo_gram_close(g);
     zo_ridge_def def = {.lambda = 1e-6, .relative = true, .intercept = true, .refine = 2};
     assert_int_equal(zo_ridge_solve(of, &m, &def, out, t->q, out + t->p * t->q, NULL), ZO_OK);

@@ -51,7 +51,7 @@ typedef struct zo_context_def {
     zo_allocator allocator; /**< {NULL}: aligned_alloc and free */
     zo_executor executor;   /**< {NULL}: our own pool of `threads` threads */
     int threads;            /**< 1 to 1024; 0: one for each processor this process may use */
-    const char *kernels; /**< "ref", "avx2", "avx512"; NULL: the best this CPU has. All give the same bits */
+    const char *kernels; /**< "ref", "avx2", "avx512", "avx512bf16"; NULL: the best this CPU has. All give the same bits */
     int64_t memory; /**< most bytes that may be held at once, checked at each allocation; 0: no limit */
     zo_log_fn log;  /**< NULL: silence */
     void *log_user; /**< handed to log */
@@ -94,7 +94,7 @@ ZO_API int zo_context_threads(const zo_context *ctx);
 /** The most bytes that were held at once through this context since it was made: networks, data, trainers. */
 ZO_API int64_t zo_context_memory(const zo_context *ctx);
 
-/** The kernel set in use: "ref", "avx2" or "avx512". Static text. */
+/** The kernel set in use: "ref", "avx2", "avx512" or "avx512bf16". Static text. */
 ZO_API const char *zo_context_kernels(const zo_context *ctx);
 
 /** What the machine offers; see zo_machine(). */

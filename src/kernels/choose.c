@@ -9,8 +9,10 @@
 #include "base/params.h"
 #include "kernels/kernels.h"
 
+/* clang-format off */
 const zo_class_info *const zo_kernel_classes[] = {
 #ifdef ZO_HAVE_AVX512
+    &zo_kernels_avx512bf16.info,
     &zo_kernels_avx512.info,
 #endif
 #ifdef ZO_HAVE_AVX2
@@ -19,6 +21,7 @@ const zo_class_info *const zo_kernel_classes[] = {
     &zo_kernels_ref.info,
     NULL,
 };
+/* clang-format on */
 
 static zo_status choose(const char *name, const zo_kernels **out)
 {

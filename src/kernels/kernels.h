@@ -1,4 +1,4 @@
-/* The inner loops. A kernel set is one const zo_kernels; `ref` defines what is correct, `avx2` and `avx512` give the same bits.
+/* The inner loops. A kernel set is one const zo_kernels; `ref` defines what is correct, `avx2`, `avx512` and `avx512bf16` give the same bits.
  *
  * The rules behind "the same bits" (docs/design.md):
  *  - every element of a product is one chain of fused multiply-adds in the order of k, starting from 0;
@@ -166,6 +166,11 @@ typedef struct zo_kernels {
      * lines of the image). c and e->pre must not overlap the inputs; c may be e->pre. ldc need not be a multiple of 16 floats. */
     void (*product)(float *c, size_t ldc, size_t c_image, const zo_operand *a, const float *packed,
                     size_t n, const zo_epilogue *e);
+    /* c[i][j] += the products of columns i of a and j of b, m and n columns in whole panels as pack() makes them, but of `pairs` words, each
+     * two rows' numbers in bfloat16 (bfloat16.h). One chain from 0 in the order of rows, then one addition. NULL where there is no such
+     * instruction: product() of the numbers as floats gives the same bits. */
+    void (*add_pairs)(float *c, size_t ldc, const uint32_t *a, size_t m, const uint32_t *b,
+                      size_t n, size_t pairs);
     /* h[r] = f(z[example_r] + change_r * (row unit_r of the packed [k][n] matrix)), r < m: what the next layer gives when one unit
      * before it moves. One fused multiply-add per element. */
     void (*column_update)(float *h, size_t ldh, const zo_move *moves, size_t m, const float *z,
@@ -241,7 +246,7 @@ extern const zo_kernels zo_kernels_ref;
 extern const zo_kernels zo_kernels_avx2;
 #endif
 #ifdef ZO_HAVE_AVX512
-extern const zo_kernels zo_kernels_avx512;
+extern const zo_kernels zo_kernels_avx512, zo_kernels_avx512bf16;
 #endif
 
 /* NULL-terminated, best first; each is the `info` of a zo_kernels. */

@@ -320,7 +320,7 @@ static bool load_gram(zo_closed *c, zo_reader *in)
 {
     zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_gram *gram;
-    if (zo_gram_create(c->ctx, c->p, c->q, zo_closed_weighted(c), &gram)) return false;
+    if (zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &gram)) return false;
     zo_gram_state(gram, array);
     for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
     if (in->failed || zo_gram_loaded(gram)) {
@@ -384,9 +384,10 @@ const char *zo_closed_plan(const void *state, int index)
     bool chosen = !(c->set.lambda > 0);
     if (index == 0)
         snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by %sleast squares for %zu features, all before it fixed; %.3g GB",
+                 "%d %s: solved by %sleast squares for %zu features%s, all before it fixed; %.3g GB",
                  s->word, c->net->word[s->word], zo_closed_is_logistic(c) ? "reweighted " : "",
-                 c->p, zo_closed_bytes(c, c->p) / 1e9);
+                 c->p, zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "",
+                 zo_closed_bytes(c, c->p) / 1e9);
     else if (index == 1 && c->logistic.iteration > 0)
         zo_closed_logistic_plan(c, c->line, sizeof c->line);
     else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)

@@ -21,7 +21,8 @@ enum {
     ZO_CLOSED_TILE = 2048,
     ZO_CLOSED_ROWS_ITEM = 32,
     ZO_CLOSED_LAMBDAS = 64,
-    ZO_CLOSED_STEPS = 8
+    ZO_CLOSED_STEPS = 8,
+    ZO_CLOSED_MANY = 2000 /* features that are rounded unless the settings say otherwise */
 };
 
 typedef enum zo_closed_weights {
@@ -32,13 +33,18 @@ typedef enum zo_closed_weights {
 typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
 typedef enum zo_closed_loss { ZO_CLOSED_SQUARED, ZO_CLOSED_LOGISTIC } zo_closed_loss;
+typedef enum zo_closed_precision {
+    ZO_CLOSED_AUTO,
+    ZO_CLOSED_BFLOAT16,
+    ZO_CLOSED_FLOAT32
+} zo_closed_precision;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, lambda_most, bias, whiten;
     int64_t lambdas, copies, units, iterations;
-    int weights, filters, body, preset, loss;
+    int weights, filters, body, preset, loss, precision;
     bool fields, balance;
     char class_weights[ZO_TEXT_MAX];
 } zo_closed_settings;
@@ -55,6 +61,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_TEXT_ROW(zo_closed_settings, class_weights, "", "class:weight,class:weight: rows of these classes, by name or number from 0, weigh so much, others 1; balance comes on top"), \
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_AUTO, "auto|bfloat16|float32", "features about their mean, as sums of products see them: rounded to bfloat16, which is faster, or as they are; auto: rounded from 2,000 features on"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
 
@@ -154,6 +161,8 @@ static inline bool zo_closed_weighted(const zo_closed *c)
 {
     return c->set.balance || *c->set.class_weights || c->set.loss == ZO_CLOSED_LOGISTIC;
 }
+/* How sums are made: flags of gram.h. Few features are never worth rounding: their sums take no time. */
+unsigned zo_closed_sums(const zo_closed *c);
 /* Makes room for a tile, once. Errors: NO_MEMORY. */
 zo_status zo_closed_tile_init(zo_closed *c);
 /* Adds the next tile to the sums. */

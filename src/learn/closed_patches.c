@@ -88,7 +88,7 @@ static zo_status covariance(patches *a)
     size_t n = a->images * a->each, d = a->terms;
     zo_gram *gram;
     zo_normal normal = {0};
-    zo_status status = zo_gram_create(a->c->ctx, d, 1, false, &gram);
+    zo_status status = zo_gram_create(a->c->ctx, d, 1, 0, &gram);
     float *none = zo_alloc_zero(ctx, n, sizeof *none);
     if (!status && !none) status = ZO_NO_MEMORY;
     if (!status) status = zo_gram_add(gram, n, a->patch, d, none, 1, NULL);

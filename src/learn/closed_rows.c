@@ -199,6 +199,13 @@ static void fill_targets(const zo_closed *c, int64_t row, size_t i)
     if (c->w) c->w[i] = c->class_weight[part->label[at]];
 }
 
+unsigned zo_closed_sums(const zo_closed *c)
+{
+    bool rounded = c->set.precision == ZO_CLOSED_AUTO ? c->p >= ZO_CLOSED_MANY
+                                                      : c->set.precision == ZO_CLOSED_BFLOAT16;
+    return (zo_closed_weighted(c) ? ZO_GRAM_WEIGHTED : 0) | (rounded ? ZO_GRAM_BFLOAT16 : 0);
+}
+
 zo_status zo_closed_tile_init(zo_closed *c)
 {
     if (c->h) return ZO_OK;
@@ -214,7 +221,7 @@ zo_status zo_closed_tile(zo_closed *c)
     if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
     zo_status status = zo_closed_tile_init(c);
     if (!status && !c->gram)
-        status = zo_gram_create(c->ctx, c->p, c->q, zo_closed_weighted(c), &c->gram);
+        status = zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &c->gram);
     if (status) return status;
     zo_closed_features(c, ZO_TRAIN, c->position, m);
     if (zo_closed_is_logistic(c))

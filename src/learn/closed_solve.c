@@ -29,7 +29,7 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_gram_bytes(p, q, zo_closed_weighted(c)) + zo_closed_logistic_bytes(c, p) + tile +
+    return zo_gram_bytes(p, q, zo_closed_sums(c)) + zo_closed_logistic_bytes(c, p) + tile +
            (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
 }
 

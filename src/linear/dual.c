@@ -132,7 +132,7 @@ double zo_dual_bytes(size_t m, size_t q)
 {
     double ldq = (double)zo_round16(q), rows = (double)m;
     double floats = BLOCK * rows + 3 * rows * ldq + BLOCK * (1 + ldq);
-    return zo_gram_bytes(m, 0, false) + zo_ridge_bytes(m, q) + 4 * floats + 8.0 * (double)q;
+    return zo_gram_bytes(m, 0, 0) + zo_ridge_bytes(m, q) + 4 * floats + 8.0 * (double)q;
 }
 
 static zo_status allocate(dual *d)
@@ -147,7 +147,7 @@ static zo_status allocate(dual *d)
     d->sums = zo_alloc_zero(ctx, BLOCK * d->ldq, sizeof *d->sums);
     d->centre = zo_alloc_zero(ctx, d->rows->q, sizeof *d->centre);
     bool all_there = d->block && d->mean && d->y && d->alpha && d->packed && d->sums && d->centre;
-    return all_there ? zo_gram_create(d->ctx, m, 0, false, &d->gram) : ZO_NO_MEMORY;
+    return all_there ? zo_gram_create(d->ctx, m, 0, 0, &d->gram) : ZO_NO_MEMORY;
 }
 
 static void release(dual *d)

@@ -7,6 +7,12 @@
  * Rows are taken about a shift, the mean of the first tile rounded to float32. float32 sums about 0 would lose what is small beside the
  * square of the mean (ReLU features have means as large as their deviations); about the shift they lose nothing, and moments.h moves them to
  * the exact mean in float64. The shift stays for good, so that rows can be taken away again: weight -1.
+ *
+ * With ZO_GRAM_BFLOAT16 the features about the shift are rounded to bfloat16, relatively by 2^-9 at most, and the chains are then the same:
+ * kernels that have an instruction for it do two multiply-adds in the time of one. It is the least squares problem of features that are
+ * rounded so, exactly: g, c and sum_h are made of the same rounded numbers x, outputs stay float32. Of a row of weight w they are those of
+ * r x, with r = sqrt(|w|) in float32, and the sign of w stands on one side; so g of positive weights is a sum of squares, and a row is taken away
+ * as it was added. It counts as r^2. Features less than 2^-56 from the shift count as there (bfloat16.h).
  */
 #ifndef ZO_LINEAR_GRAM_H
 #define ZO_LINEAR_GRAM_H
@@ -16,16 +22,21 @@
 /* Long enough that the sums, which may lie in main memory, are not what takes the time; short enough for the second cache. */
 #define ZO_GRAM_TILE 256
 
+enum {
+    ZO_GRAM_WEIGHTED = 1, /* calls may give weights; it takes a second copy of a few tiles */
+    ZO_GRAM_BFLOAT16 = 2  /* features are rounded to bfloat16 */
+};
+
 typedef struct zo_gram zo_gram;
 
-/* Sums of no rows, for p features and q outputs (q may be 0). `weighted`: calls may give weights; it takes a second copy of a few tiles.
+/* Sums of no rows, for p features and q outputs (q may be 0), with flags as above.
  * Errors: USAGE (p = 0), NO_MEMORY. On failure *out is NULL. */
-zo_status zo_gram_create(zo_context *ctx, size_t p, size_t q, bool weighted, zo_gram **out);
+zo_status zo_gram_create(zo_context *ctx, size_t p, size_t q, unsigned flags, zo_gram **out);
 /* NULL is legal. */
 void zo_gram_destroy(zo_gram *g);
 
 /* Bytes that create() allocates: about 4 p^2 + 4 p (2 q + 1300), and 4096 p for weights. */
-double zo_gram_bytes(size_t p, size_t q, bool weighted);
+double zo_gram_bytes(size_t p, size_t q, unsigned flags);
 
 /* Adds m rows h [m][p] (ldh), y [m][q] (ldy), unpadded rows anywhere in memory, with weights [m] (NULL: all 1; a negative one takes a row
  * away). About m (p^2 / 2 + p q) multiply-adds.
@@ -39,9 +50,9 @@ zo_moments zo_gram_close(zo_gram *g);
 /* Rows so far, those that wait included. */
 int64_t zo_gram_count(const zo_gram *g);
 
-/* The state as plain arrays, to be written somewhere, or filled after a create() with the same p, q: then sums go on bit for bit.
+/* The state as plain arrays, to be written somewhere, or filled after a create() with the same p, q and flags: then sums go on bit for bit.
  * In this order: counters (32 bytes: three int64 and a double); g [zo_square_floats(p)]; c [zo_square_rows(p)][zo_round16(q)]; shifts [p], [q];
- * sums in double [p], [q]; the tile that waits: h [ZO_GRAM_TILE][p], y [ZO_GRAM_TILE][q], weights [ZO_GRAM_TILE]. */
+ * sums in double [p], [q]; the tile that waits, in float32: h [ZO_GRAM_TILE][p], y [ZO_GRAM_TILE][q], weights [ZO_GRAM_TILE]. */
 enum { ZO_GRAM_ARRAYS = 10 };
 typedef struct zo_gram_array {
     void *data;

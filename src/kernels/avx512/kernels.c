@@ -1,4 +1,4 @@
-/* The avx512 set: a tile of 14 rows x 32 columns of sums stays in registers. */
+/* The avx512 set: a tile of 14 rows x 32 columns of sums stays in registers. And avx512bf16: the same, with pairs of bfloat16. */
 #include "kernels/kernels.h"
 
 #include "kernels/avx512/lanes.h"
@@ -14,6 +14,7 @@
 #include "kernels/shared/images.h"
 #include "kernels/shared/panels.h"
 #include "kernels/shared/product.h"
+#include "kernels/avx512/pairs.h"
 
 static bool available(void)
 {
@@ -22,7 +23,19 @@ static bool available(void)
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
+static bool available_with_pairs(void)
+{
+    return available() && __builtin_cpu_supports("avx512bf16") && pairs_agree();
+}
+
 #define SET zo_kernels_avx512
 #define NAME "avx512"
 #define SUMMARY "sixteen floats at a time, fused multiply-add"
+#include "kernels/shared/table.h"
+
+#define SET zo_kernels_avx512bf16
+#define NAME "avx512bf16"
+#define SUMMARY "as avx512; two multiply-adds of bfloat16 at once"
+#define AVAILABLE available_with_pairs
+#define ADD_PAIRS add_pairs
 #include "kernels/shared/table.h"

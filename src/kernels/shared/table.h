@@ -1,10 +1,18 @@
-/* The last lines of every kernel set: its one const instance. SET, NAME, SUMMARY and `available` are defined before. */
+/* The last lines of every kernel set: its one const instance. SET, NAME, SUMMARY and `available` are defined before; a set that is
+ * another with more may define AVAILABLE, and ADD_PAIRS. */
+#ifndef AVAILABLE
+#define AVAILABLE available
+#endif
+#ifndef ADD_PAIRS
+#define ADD_PAIRS NULL
+#endif
 const zo_kernels SET = {
     .info = {NAME, SUMMARY, "", ZO_USES_NOTHING, zo_no_params},
-    .available = available,
+    .available = AVAILABLE,
     .pack = pack,
     .repack = repack,
     .product = product,
+    .add_pairs = ADD_PAIRS,
     .column_update = column_update,
     .disturb = disturb,
     .project = project,
@@ -44,3 +52,8 @@ const zo_kernels SET = {
     .normal = normal,
     .spin = spin,
 };
+#undef SET
+#undef NAME
+#undef SUMMARY
+#undef AVAILABLE
+#undef ADD_PAIRS
