@@ -10,9 +10,14 @@ static const zo_param params[] = {
                         "10,000"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 0, 0, 1000000,
                      "units of that net instead; 0: as preset says"),
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|random",
-                        "of conv and patch layers: whitened patches of training images, or as "
-                        "drawn"),
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|kmeans|pca|random",
+                        "of conv and patch layers: whitened patches of training images, centres of "
+                        "their clusters, leading directions of their covariance, or as drawn"),
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, pooling, ZO_CLOSED_MEAN, "mean|max",
+                        "of that net: the mean or the largest of each cell"),
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, weights, ZO_CLOSED_NORMAL, "normal|class|class-sums",
+                        "units on features: normal numbers, differences of the features of "
+                        "examples of two classes, sums of those of one with random signs"),
     ZO_PARAM_REAL_ROW(zo_closed_settings, whiten, 0.05, 1e-6, 1e3,
                       "added to the variances of patches before whitening"),
     ZO_PARAM_END,
@@ -44,9 +49,10 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
     if (pad) snprintf(padding, sizeof padding, ",pad%d", pad);
     if (!status)
         snprintf(out, room,
-                 "patch%dx%d%s twosided0.25 cells%d sqrt flatten scale { dense%lld relu }cat "
+                 "patch%dx%d%s twosided0.25 cells%d%s sqrt flatten scale { dense%lld relu }cat "
                  "dense%d",
-                 window, filters, padding, cells, (long long)units, task->outputs);
+                 window, filters, padding, cells, set.pooling == ZO_CLOSED_MAX ? ",max" : "",
+                 (long long)units, task->outputs);
     return status;
 }
 
