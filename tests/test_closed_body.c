@@ -219,17 +219,16 @@ static void unit_of(const zo_net *net, size_t j, double *w)
         w[i] = (double)net->params[s->weight + zo_stage_at(s, i, j)];
 }
 
-/* Whether w is the difference of rows x and y, made 1 long, and b the bias half-way between them. */
-static bool is_difference(const double *x, const double *y, size_t n, const double *w, double b)
+/* Whether w is the difference of rows x and y, made 1 long. */
+static bool is_difference(const double *x, const double *y, size_t n, const double *w)
 {
-    double length = 0, off = 0, middle = 0;
+    double length = 0, off = 0;
     for (size_t i = 0; i < n; i++) length += (x[i] - y[i]) * (x[i] - y[i]);
     for (size_t i = 0; i < n; i++) {
         double d = (x[i] - y[i]) / sqrt(length);
         off += (d - w[i]) * (d - w[i]);
-        middle += d * (x[i] + y[i]) / 2;
     }
-    return off < 1e-10 && fabs(b + middle) < 1e-4 * (1 + fabs(middle));
+    return off < 1e-10;
 }
 
 /* Units of dense stage `stage`, which sees `width` features [n][width] of the training rows. */
@@ -247,8 +246,7 @@ static void check_differences(const zo_task *task, const zo_net *net, int stage,
         for (int64_t a = 0; a < part->n && !found; a++)
             for (int64_t b = 0; b < part->n && !found; b++)
                 found = part->label[a] != part->label[b] &&
-                        is_difference(x + (size_t)a * width, x + (size_t)b * width, width, w,
-                                      (double)net->params[s->bias + j]);
+                        is_difference(x + (size_t)a * width, x + (size_t)b * width, width, w);
         if (!found) fail_msg("unit %zu is no difference", j);
     }
 }
@@ -260,8 +258,7 @@ static void units_of_classes_are_differences(void **state)
     zo_task *task = make_task(ctx, 60, 6, 3, 3);
     const zo_examples *part = &task->part[ZO_TRAIN];
     zo_net *net = make_net(ctx, task, "dense20 relu scale dense20 relu dense3", 1);
-    zo_trainer *t =
-        make_trainer(ctx, task, net, "elm", 1, SETTINGS("weights=class", "bias=0", "lambda=0.1"));
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS("weights=class", "lambda=0.1"));
     solve(t);
     const zo_net *now = zo_trainer_net(t);
     const zo_stage *first = now->stage, *scale = first + 1;
@@ -285,13 +282,13 @@ static void units_of_classes_are_differences(void **state)
     zo_task_destroy(task);
 }
 
-/* Normal weights are never 0 by themselves: what is not 0 fills a rectangle. */
+/* Normal weights are never 0 by themselves: what is not 0 fills a rectangle, a ninth of the side away from the edge, and not too small. */
 static void fields_are_rectangles(void **state)
 {
     (void)state;
-    enum { WIDE = 14, UNITS = 40 };
+    enum { WIDE = 20, UNITS = 40, BORDER = 2 };
     double w[WIDE * WIDE];
-    bool smaller = false;
+    int small = 0, most = 0;
     zo_task *task = make_images(ctx, 60, WIDE, WIDE, 1, 3, 3);
     zo_net *net = make_net(ctx, task, "dense40 relu dense3", 1);
     zo_trainer *t = make_trainer(ctx, task, net, "elm", 1, SETTINGS("fields=yes"));
@@ -310,12 +307,43 @@ static void fields_are_rectangles(void **state)
         }
         int height = bottom - top + 1, width = right - left + 1;
         assert_int_equal(count, height * width);
-        assert_true(height >= 10 && width >= 10);
+        assert_true((height - 1) * (width - 1) >= 10);
+        assert_true(top >= BORDER && left >= BORDER);
+        assert_true(bottom < WIDE - BORDER && right < WIDE - BORDER);
         assert_near(length, 1, 1e-5, 0, "the length of a unit");
-        smaller |= count < WIDE * WIDE;
+        small += count < WIDE * WIDE / 4;
+        most = count > most ? count : most;
     }
-    assert_true(smaller);
+    assert_true(small > UNITS / 2 && most > WIDE * WIDE / 4);
     zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
+/* Without biases a unit of classes gives 0 for a black image, whatever its field; normal units do not. */
+static void units_of_classes_pass_through_black(void **state)
+{
+    (void)state;
+    static const char *const setting[] = {"weights=class", "weights=class-sums", "weights=normal"};
+    enum { WIDE = 12, UNITS = 40 };
+    zo_task *task = make_images(ctx, 60, WIDE, WIDE, 1, 3, 3);
+    for (int i = 0; i < task->inputs; i++) task->shift[i] = (float)(i % 7), task->scale[i] = 0.5f;
+    zo_net *net = make_net(ctx, task, "dense40 relu dense3", 1);
+    for (int k = 0; k < 3; k++) {
+        zo_trainer *t =
+            make_trainer(ctx, task, net, "elm", 1, SETTINGS(setting[k], "fields=yes", "bias=0"));
+        solve(t);
+        const zo_net *now = zo_trainer_net(t);
+        double w[WIDE * WIDE], most = 0;
+        for (size_t j = 0; j < UNITS; j++) {
+            double z = (double)now->params[now->stage->bias + j];
+            unit_of(now, j, w);
+            for (int i = 0; i < WIDE * WIDE; i++) z += w[i] * (0 - i % 7) * 0.5;
+            most = fmax(most, fabs(z));
+        }
+        assert_true(k < 2 ? most < 1e-4 : most > 1);
+        zo_trainer_destroy(t);
+    }
     zo_net_destroy(net);
     zo_task_destroy(task);
 }
@@ -358,6 +386,7 @@ int main(void)
         cmocka_unit_test(groups_share_the_channels),
         cmocka_unit_test(units_of_classes_are_differences),
         cmocka_unit_test(fields_are_rectangles),
+        cmocka_unit_test(units_of_classes_pass_through_black),
         cmocka_unit_test(scales_are_those_of_the_rows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

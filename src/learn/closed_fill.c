@@ -81,14 +81,14 @@ static int64_t any_of(const units *u, int class, zo_random *r)
 }
 
 /* Differences of two examples of different classes; C of the paper. */
-static void draw_difference(const units *u, zo_random *r, float *w, size_t n, const float *of[2])
+static void draw_difference(const units *u, zo_random *r, float *w, size_t n)
 {
     uint32_t a = zo_random_below(r, (uint32_t)u->withs),
              b = zo_random_below(r, (uint32_t)u->withs - 1);
     b += b >= a;
-    of[0] = example_of(u, any_of(u, u->with[a], r));
-    of[1] = example_of(u, any_of(u, u->with[b], r));
-    for (size_t i = 0; i < n; i++) w[i] = of[0][i] - of[1][i];
+    const float *x = example_of(u, any_of(u, u->with[a], r)),
+                *y = example_of(u, any_of(u, u->with[b], r));
+    for (size_t i = 0; i < n; i++) w[i] = x[i] - y[i];
 }
 
 /* Sums of examples of one class with random signs; CIW. Examples beyond SUMMED_MOST add work, and nothing to a sum that is normal by then. */
@@ -104,36 +104,46 @@ static void draw_sum(const units *u, int64_t unit, zo_random *r, float *w, size_
     }
 }
 
-static uint32_t side_of(zo_random *r, int most)
+/* [low, high] of two different numbers below n, or of one where there is no second. */
+static void draw_side(zo_random *r, uint32_t n, uint32_t *low, uint32_t *high)
 {
-    uint32_t least = most < FIELD_LEAST ? (uint32_t)most : FIELD_LEAST;
-    return least + zo_random_below(r, (uint32_t)most - least + 1);
+    *low = zo_random_below(r, n);
+    *high = n > 1 ? zo_random_below(r, n - 1) : 0;
+    *high += *high >= *low && n > 1;
+    if (*high > *low) return;
+    uint32_t t = *low;
+    *low = *high, *high = t;
 }
 
-/* Zero outside a random rectangle. */
+/* Zero outside a random rectangle, which keeps from the edge as far as a ninth of the side: as the authors' code does it, which leaves 3 pixels
+ * of 28. Rectangles of less than FIELD_LEAST are drawn again, sides counted between the middles of pixels. */
 static void mask(const zo_task *t, zo_random *r, float *w)
 {
-    uint32_t high = side_of(r, t->height), wide = side_of(r, t->width),
-             top = zo_random_below(r, (uint32_t)t->height - high + 1),
-             left = zo_random_below(r, (uint32_t)t->width - wide + 1);
+    uint32_t down = (uint32_t)t->height / 9, across = (uint32_t)t->width / 9, area = 0, top = 0,
+             bottom = 0, left = 0, right = 0;
+    for (int tries = 0; tries < 64 && area < FIELD_LEAST; tries++) {
+        draw_side(r, (uint32_t)t->height - 2 * down, &top, &bottom);
+        draw_side(r, (uint32_t)t->width - 2 * across, &left, &right);
+        area = (bottom - top) * (right - left);
+    }
     for (uint32_t y = 0; y < (uint32_t)t->height; y++) {
         for (uint32_t x = 0; x < (uint32_t)t->width; x++) {
-            bool inside = y >= top && y < top + high && x >= left && x < left + wide;
+            bool inside =
+                y >= top + down && y <= bottom + down && x >= left + across && x <= right + across;
             for (int k = 0; k < t->channels; k++, w++)
                 if (!inside) *w = 0;
         }
     }
 }
 
-/* The bias of a unit w between two examples: half-way, and as much of the way as a normal number says. */
-static double between(const float *w, size_t n, double scale, const float *const of[2], double part)
+/* What is added to the bias of unit w so that it passes through black, the zero of raw pixels, as in the paper: standardised inputs have their
+ * zero at the mean image, and units through that are worse (docs/closed-form.md). */
+static double through_black(const zo_task *t, const float *w)
 {
-    double x = 0, y = 0;
-    for (size_t i = 0; i < n; i++) {
-        x += (double)w[i] * (double)of[0][i];
-        y += (double)w[i] * (double)of[1][i];
-    }
-    return scale * (part * (x - y) / 2 - (x + y) / 2);
+    double sum = 0;
+    for (int i = 0; i < t->inputs; i++)
+        sum += (double)w[i] * (double)t->shift[i] * (double)t->scale[i];
+    return sum;
 }
 
 /* One unit: weights of length 1, so that inputs of variance 1 give about as much. */
@@ -144,21 +154,21 @@ static void draw_unit(void *arg, int64_t unit, int worker)
     const zo_stage *s = c->net->stage + u->stage;
     size_t n = s->rows;
     float *w = u->room + (size_t)worker * n;
-    const float *of[2] = {NULL, NULL};
     zo_random r = zo_random_at(c->seed, ZO_FOR_FEATURES, (uint64_t)u->stage, (uint32_t)unit);
     double square = 0;
     for (int tries = 0; tries < 8 && square == 0; tries++) {
         if (c->set.weights == ZO_CLOSED_NORMAL)
             for (size_t i = 0; i < n; i++) w[i] = (float)zo_random_normal(&r);
         else if (c->set.weights == ZO_CLOSED_CLASS)
-            draw_difference(u, &r, w, n, of);
+            draw_difference(u, &r, w, n);
         else
             draw_sum(u, unit, &r, w, n);
         if (u->raw && c->set.fields) mask(c->task, &r, w);
         for (size_t i = 0; i < n; i++) square += (double)w[i] * (double)w[i];
     }
     double scale = square > 0 ? 1 / sqrt(square) : 0, bias = c->set.bias * zo_random_normal(&r);
-    if (of[0]) bias = between(w, n, scale, of, bias);
+    if (u->raw && c->set.weights != ZO_CLOSED_NORMAL && c->task->height > 0)
+        bias += scale * through_black(c->task, w);
     float *to = c->net->params + s->weight;
     for (size_t i = 0; i < n; i++)
         to[zo_stage_at(s, i, (size_t)unit)] = (float)(scale * (double)w[i]);
