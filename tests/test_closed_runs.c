@@ -131,6 +131,31 @@ static void refused(const zo_task *task, const char *spec, const char *method,
     zo_net_destroy(net);
 }
 
+/* Nets for images of any size are nets: one word of patches for each stage; two stages where they have room. */
+static void default_nets_fit_the_images(void **state)
+{
+    (void)state;
+    for (int side = 2; side <= 33; side++) {
+        zo_task *task = make_images(ctx, 30, side, side + side % 3, 1, 3, 3);
+        for (int stages = 1; stages <= 2; stages++) {
+            char spec[200], setting[16];
+            snprintf(setting, sizeof setting, "stages=%d", stages);
+            zo_status status = zo_method_net(ctx, "conv-elm", task, SETTINGS(setting, "units=9"),
+                                             spec, sizeof spec);
+            assert_int_equal(status, stages == 2 && side < 12 ? ZO_USAGE : ZO_OK);
+            if (status) {
+                error_says(ctx, "12 x 12 and more", "stages=1", NULL);
+                continue;
+            }
+            int patches = 0;
+            for (const char *at = spec; (at = strstr(at, "patch")); at++) patches++;
+            assert_int_equal(patches, stages);
+            zo_net_destroy(make_net(ctx, task, spec, 1));
+        }
+        zo_task_destroy(task);
+    }
+}
+
 static void what_cannot_be_is_refused_in_one_line(void **state)
 {
     (void)state;
@@ -275,6 +300,7 @@ int main(void)
         cmocka_unit_test(short_budgets_finish),
         cmocka_unit_test(stopped_runs_go_on),
         cmocka_unit_test(others_go_on_with_the_network),
+        cmocka_unit_test(default_nets_fit_the_images),
         cmocka_unit_test(what_cannot_be_is_refused_in_one_line),
         cmocka_unit_test(too_many_units_are_refused_before_allocation),
         cmocka_unit_test(weights_are_always_finite),

@@ -3,6 +3,8 @@
 
 #include "learn/closed.h"
 
+enum { SIDE_OF_TWO = 12, FIRST_FILTERS = 16 };
+
 static const zo_param params[] = {
     ZO_CLOSED_ROWS,
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
@@ -13,6 +15,8 @@ static const zo_param params[] = {
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|kmeans|pca|random",
                         "of conv and patch layers: whitened patches of training images, centres of "
                         "their clusters, leading directions of their covariance, or as drawn"),
+    ZO_PARAM_INT_ROW(zo_closed_settings, stages, 1, 1, 2,
+                     "of filters in that net; two: 16 filters and the largest of each 2 x 2 first"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, pooling, ZO_CLOSED_MEAN, "mean|max",
                         "of that net: the mean or the largest of each cell"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, weights, ZO_CLOSED_NORMAL, "normal|class|class-sums",
@@ -29,31 +33,49 @@ static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
     return zo_closed_init(state, ctx, def, method, net, &zo_trainer_conv_elm.info);
 }
 
-/* Windows and cells that fit the image; of 28 x 28: patch7 and pad 2, cells of 6 or so pixels. */
+/* Windows and cells that fit an image of `side`; of 28 x 28: patch7 and pad 2, cells of 6 or so pixels. */
+static int window_of(int side) { return side >= 20 ? 7 : side >= 10 ? 5 : side >= 3 ? 3 : 2; }
+static int pad_of(int side) { return (window_of(side) - 1) / 3; }
+static int outputs_of(int side) { return side + 2 * pad_of(side) - window_of(side) + 1; }
+
+static int patch_word(int side, int filters, char *out, size_t room)
+{
+    char padding[16] = "";
+    if (pad_of(side)) snprintf(padding, sizeof padding, ",pad%d", pad_of(side));
+    return snprintf(out, room, "patch%dx%d%s twosided0.25 ", window_of(side), filters, padding);
+}
+
+/* Two stages: few filters, the largest of each 2 x 2, and filters of those. */
+static zo_status first_stage(const zo_task *task, int *side, char *out, size_t room, int *n)
+{
+    if (*side < SIDE_OF_TWO)
+        return zo_fail(task->ctx, ZO_USAGE,
+                       "conv-elm: stages=2 is for images of %d x %d and more, those of \"%s\" are "
+                       "%d x %d: use stages=1",
+                       SIDE_OF_TWO, SIDE_OF_TWO, task->name, task->height, task->width);
+    *n = patch_word(*side, FIRST_FILTERS, out, room);
+    *n += snprintf(out + *n, room - (size_t)*n, "pool2 ");
+    *side = outputs_of(*side) / 2;
+    return ZO_OK;
+}
+
 static zo_status spec(const zo_task *task, const char *const *settings, char *out, size_t room)
 {
     zo_closed_settings set;
     zo_status status = zo_closed_settings_read(task->ctx, &zo_trainer_conv_elm.info, settings, &set);
-    int side = task->height < task->width ? task->height : task->width;
+    int side = task->height < task->width ? task->height : task->width, n = 0;
     if (!status && side < 2)
         return zo_fail(task->ctx, ZO_USAGE,
                        "conv-elm is for images, the task \"%s\" has none: use elm", task->name);
-    int window = side >= 20   ? 7
-                 : side >= 10 ? 5
-                 : side >= 3  ? 3
-                              : 2,
-        pad = (window - 1) / 3, filters = set.preset == ZO_CLOSED_BEST ? 150 : 100,
-        cells = side + 2 * pad - window + 1 < 4 ? 1 : 4;
-    int64_t units = set.units ? set.units : set.preset == ZO_CLOSED_BEST ? 10000 : 4000;
-    char padding[16] = "";
-    if (pad) snprintf(padding, sizeof padding, ",pad%d", pad);
-    if (!status)
-        snprintf(out, room,
-                 "patch%dx%d%s twosided0.25 cells%d%s sqrt flatten scale { dense%lld relu }cat "
-                 "dense%d",
-                 window, filters, padding, cells, set.pooling == ZO_CLOSED_MAX ? ",max" : "",
-                 (long long)units, task->outputs);
-    return status;
+    if (!status && set.stages == 2) status = first_stage(task, &side, out, room, &n);
+    if (status) return status;
+    bool best = set.preset == ZO_CLOSED_BEST;
+    int64_t units = set.units ? set.units : best ? 10000 : 4000;
+    n += patch_word(side, best ? 150 : 100, out + n, room - (size_t)n);
+    snprintf(out + n, room - (size_t)n, "cells%d%s sqrt flatten scale { dense%lld relu }cat dense%d",
+             outputs_of(side) < 4 ? 1 : 4, set.pooling == ZO_CLOSED_MAX ? ",max" : "",
+             (long long)units, task->outputs);
+    return ZO_OK;
 }
 
 const zo_trainer_class zo_trainer_conv_elm = {
