@@ -282,6 +282,45 @@ static void units_of_classes_are_differences(void **state)
     zo_task_destroy(task);
 }
 
+/* Whether w is a sum of the rows of class k, each with some sign, made 1 long. */
+static bool is_sum(const zo_task *task, int k, const double *w)
+{
+    const zo_examples *part = &task->part[ZO_TRAIN];
+    const float *row[16];
+    int n = 0;
+    for (int64_t e = 0; e < part->n; e++)
+        if (part->label[e] == k) row[n++] = part->x + e * task->stride;
+    assert_true(n > 1 && n < 12);
+    for (int signs = 0; signs < 1 << n; signs++) {
+        double sum[6] = {0}, length = 0, off = 0;
+        for (int r = 0; r < n; r++)
+            for (int i = 0; i < 6; i++) sum[i] += (double)row[r][i] * (signs >> r & 1 ? 1 : -1);
+        for (int i = 0; i < 6; i++) length += sum[i] * sum[i];
+        for (int i = 0; i < 6; i++) off += pow(sum[i] / sqrt(length) - w[i], 2);
+        if (off < 1e-10) return true;
+    }
+    return false;
+}
+
+/* Each class in turn. */
+static void sums_of_classes_are_sums(void **state)
+{
+    (void)state;
+    zo_task *task = make_task(ctx, 24, 6, 3, 3);
+    zo_net *net = make_net(ctx, task, "dense12 relu dense3", 1);
+    zo_trainer *t =
+        make_trainer(ctx, task, net, "elm", 1, SETTINGS("weights=class-sums", "lambda=0.1"));
+    solve(t);
+    for (size_t j = 0; j < 12; j++) {
+        double w[6];
+        unit_of(zo_trainer_net(t), j, w);
+        assert_true(is_sum(task, (int)j % 3, w));
+    }
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* Normal weights are never 0 by themselves: what is not 0 fills a rectangle, a ninth of the side away from the edge, and not too small. */
 static void fields_are_rectangles(void **state)
 {
@@ -385,6 +424,7 @@ int main(void)
         cmocka_unit_test(leading_directions_lead),
         cmocka_unit_test(groups_share_the_channels),
         cmocka_unit_test(units_of_classes_are_differences),
+        cmocka_unit_test(sums_of_classes_are_sums),
         cmocka_unit_test(fields_are_rectangles),
         cmocka_unit_test(units_of_classes_pass_through_black),
         cmocka_unit_test(scales_are_those_of_the_rows),
