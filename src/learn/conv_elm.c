@@ -1,4 +1,4 @@
-/* conv-elm: fixed filters of whitened patches, pooled, beside random units on them, and one linear solve. */
+/* conv-elm: fixed filters from whitened patches, pooled, beside random units on them, and one linear solve. */
 #include <stdio.h>
 
 #include "learn/closed.h"
@@ -12,7 +12,7 @@ static const zo_param params[] = {
                         "10,000"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 0, 0, 1000000,
                      "units of that net instead; 0: as preset says"),
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|kmeans|pca|random",
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_KMEANS, "patches|kmeans|pca|random",
                         "of conv and patch layers: whitened patches of training images, centres of "
                         "their clusters, leading directions of their covariance, or as drawn"),
     ZO_PARAM_INT_ROW(zo_closed_settings, stages, 1, 1, 2,
@@ -80,7 +80,7 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
 
 const zo_trainer_class zo_trainer_conv_elm = {
     .info = {"conv-elm",
-             "closed form for images: whitened patches as filters and random units stay fixed, "
+             "closed form for images: filters from whitened patches and random units stay fixed, "
              "the last layer is solved for by least squares; no derivative through layers",
              "McDonnell & Vladusich 2015, arXiv 1503.04596; Coates & Ng 2011",
              ZO_USES_LOSS_DERIVATIVE, params},
