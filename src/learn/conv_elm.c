@@ -3,7 +3,7 @@
 
 #include "learn/closed.h"
 
-enum { SIDE_OF_TWO = 12, FIRST_FILTERS = 16 };
+enum { FIRST_FILTERS = 8 };
 
 static const zo_param params[] = {
     ZO_CLOSED_ROWS,
@@ -15,8 +15,9 @@ static const zo_param params[] = {
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_KMEANS, "patches|kmeans|pca|random",
                         "of conv and patch layers: whitened patches of training images, centres of "
                         "their clusters, leading directions of their covariance, or as drawn"),
-    ZO_PARAM_INT_ROW(zo_closed_settings, stages, 1, 1, 2,
-                     "of filters in that net; two: 16 filters and the largest of each 2 x 2 first"),
+    ZO_PARAM_INT_ROW(
+        zo_closed_settings, stages, 1, 1, 2,
+        "of filters in that net; two: 8 filters on patches, the others on what these give"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, pooling, ZO_CLOSED_MEAN, "mean|max",
                         "of that net: the mean or the largest of each cell"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, weights, ZO_CLOSED_NORMAL, "normal|class|class-sums",
@@ -38,40 +39,35 @@ static int window_of(int side) { return side >= 20 ? 7 : side >= 10 ? 5 : side >
 static int pad_of(int side) { return (window_of(side) - 1) / 3; }
 static int outputs_of(int side) { return side + 2 * pad_of(side) - window_of(side) + 1; }
 
-static int patch_word(int side, int filters, char *out, size_t room)
+/* Filters on patches of the image; or on those of a few filters, whose contrast says something and stays. */
+static int filter_words(int side, int64_t stages, int filters, char *out, size_t room)
 {
     char padding[16] = "";
     if (pad_of(side)) snprintf(padding, sizeof padding, ",pad%d", pad_of(side));
-    return snprintf(out, room, "patch%dx%d%s twosided0.25 ", window_of(side), filters, padding);
-}
-
-/* Two stages: few filters, the largest of each 2 x 2, and filters of those. */
-static zo_status first_stage(const zo_task *task, int *side, char *out, size_t room, int *n)
-{
-    if (*side < SIDE_OF_TWO)
-        return zo_fail(task->ctx, ZO_USAGE,
-                       "conv-elm: stages=2 is for images of %d x %d and more, those of \"%s\" are "
-                       "%d x %d: use stages=1",
-                       SIDE_OF_TWO, SIDE_OF_TWO, task->name, task->height, task->width);
-    *n = patch_word(*side, FIRST_FILTERS, out, room);
-    *n += snprintf(out + *n, room - (size_t)*n, "pool2 ");
-    *side = outputs_of(*side) / 2;
-    return ZO_OK;
+    int n = snprintf(out, room, "patch%dx%d%s twosided0.25 ", window_of(side),
+                     stages == 2 ? FIRST_FILTERS : filters, padding);
+    if (stages < 2) return n;
+    return n + snprintf(out + n, room - (size_t)n, "conv3x%d,same twosided0.25 ", filters);
 }
 
 static zo_status spec(const zo_task *task, const char *const *settings, char *out, size_t room)
 {
     zo_closed_settings set;
     zo_status status = zo_closed_settings_read(task->ctx, &zo_trainer_conv_elm.info, settings, &set);
-    int side = task->height < task->width ? task->height : task->width, n = 0;
+    int side = task->height < task->width ? task->height : task->width;
     if (!status && side < 2)
         return zo_fail(task->ctx, ZO_USAGE,
                        "conv-elm is for images, the task \"%s\" has none: use elm", task->name);
-    if (!status && set.stages == 2) status = first_stage(task, &side, out, room, &n);
+    if (!status && set.stages == 2 && outputs_of(side) < 3)
+        return zo_fail(
+            task->ctx, ZO_USAGE,
+            "conv-elm: stages=2 is for images of 5 x 5 and more, those of \"%s\" are %d x "
+            "%d: use stages=1",
+            task->name, task->height, task->width);
     if (status) return status;
     bool best = set.preset == ZO_CLOSED_BEST;
     int64_t units = set.units ? set.units : best ? 10000 : 4000;
-    n += patch_word(side, best ? 150 : 100, out + n, room - (size_t)n);
+    int n = filter_words(side, set.stages, best ? 150 : 100, out, room);
     snprintf(out + n, room - (size_t)n, "cells%d%s sqrt flatten scale { dense%lld relu }cat dense%d",
              outputs_of(side) < 4 ? 1 : 4, set.pooling == ZO_CLOSED_MAX ? ",max" : "",
              (long long)units, task->outputs);
