@@ -1,7 +1,8 @@
 /* Closed form: everything before the last layer of a net stays fixed, and the last one, a plain dense layer, is solved for by least squares.
  *
  *     fill       the body's weights: filters from patches, random units (closed_fill.c)
- *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c)
+ *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c); what lies behind
+ *                it is filled then, so that units may be made of features
  *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
