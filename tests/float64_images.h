@@ -19,6 +19,7 @@ typedef struct stage64 {
     char name[16], activation[16]; /* the latter "" where there is none */
     int number;                    /* of the activation */
     double decimal;                /* of the layer's word */
+    bool max;                      /* of cells: the largest */
     int word;                      /* place in the spec */
     int skip;                      /* of }+ and }cat: the stage whose input they take */
     size64 in, out;
@@ -131,6 +132,7 @@ static inline void shape64(stage64 *s, const char *word)
         window64(s, "", s->in.h, s->in.w, 1);
     } else if (!strcmp(s->name, "cells")) {
         s->out.h = s->out.w = number[0];
+        s->max = strstr(word, ",max") != NULL;
     } else if (!strcmp(s->name, "twosided")) {
         s->out.c = 2 * c;
         s->decimal = strtod(word + strlen(s->name), NULL);
@@ -311,10 +313,10 @@ static inline void scale64(const stage64 *s, const double *in, double *z)
         z[i] = (in[i] - mean) * by * s->w[i % c] + (s->biases ? s->b[i % c] : 0);
 }
 
-/* The mean of the pixels whose cell this is: a pixel is in the last cell that begins at it or before. */
+/* The mean, or the largest, of the pixels whose cell this is: a pixel is in the last cell that begins at it or before. */
 static inline double cells64(const stage64 *s, const double *in, int y, int x, int c)
 {
-    double sum = 0;
+    double sum = 0, largest = -INFINITY;
     int n = 0;
     for (int row = 0; row < s->in.h; row++) {
         for (int column = 0; column < s->in.w; column++) {
@@ -322,11 +324,12 @@ static inline double cells64(const stage64 *s, const double *in, int y, int x, i
             while (down + 1 < s->out.h && (down + 1) * s->in.h / s->out.h <= row) down++;
             while (across + 1 < s->out.w && (across + 1) * s->in.w / s->out.w <= column) across++;
             if (down != y || across != x) continue;
-            sum += in[(row * s->in.w + column) * s->in.c + c];
+            double pixel = in[(row * s->in.w + column) * s->in.c + c];
+            sum += pixel, largest = fmax(largest, pixel);
             n++;
         }
     }
-    return sum / n;
+    return s->max ? largest : sum / n;
 }
 
 /* Of each pixel what is above the threshold, then what is below its negative. */

@@ -153,7 +153,7 @@ static inline void put_word(uint64_t *state, char *to, size_t room, int channels
         snprintf(to, room, "patch%dx%d%s", k, c, pick(state, 0, 1) ? ",same" : ",pad1,stride2");
         break;
     case 9: snprintf(to, room, "twosided0.%d", pick(state, 0, 50)); break;
-    case 10: snprintf(to, room, "cells%d", k); break;
+    case 10: snprintf(to, room, pick(state, 0, 1) ? "cells%d" : "cells%d,max", k); break;
     case 11: snprintf(to, room, "%s", pick(state, 0, 3) ? "conv1x7" : "global-mean"); break;
     default: snprintf(to, room, "%s", pick(state, 0, 2) ? "flatten dense33" : "dense48");
     }

@@ -74,6 +74,7 @@ static const struct {
     {"twosided0.25 conv2x5 twosided0.5 tanh dense3", {4, 4, 3}},
     {"dense9 twosided dense5 tanh twosided0.1 dense3", {1, 1, 5}},
     {"conv1x5 tanh cells3 conv1x3 tanh cells2 dense3", {5, 4, 2}},
+    {"conv1x17 tanh cells3,max conv1x3 tanh cells2,max dense3", {5, 4, 2}},
     {"patch3x4 tanh patch2x3 tanh dense3", {5, 5, 2}},
     {"conv1x5 tanh patch3x4,same,stride2 tanh patch2x33,pad1,nobias,eps0.1 gelu dense3", {5, 4, 3}},
     {"dwconv2 patch3x2x17,eps.2 tanh patch1x5,stride2 global-mean dense3", {5, 6, 16}},
@@ -104,6 +105,7 @@ static const struct {
     {"{ conv3x2,same tanh }cat conv2x4 tanh dense3", {4, 4, 2}},
     {"conv1x4 { { conv1x3 tanh }cat tanh conv3x17,same }cat tanh { scale }+ dense3", {4, 4, 2}},
     {"conv2x4 tanh { cells3 }+ cells2 dense3", {4, 4, 2}},
+    {"conv2x4 tanh { cells3,max }+ cells2 dense3", {4, 4, 2}},
     {"conv1x4 tanh { conv3x4,same tanh }+ { meanpool3,same,stride1 }+ dense3", {3, 3, 2}},
 };
 

@@ -231,7 +231,8 @@ static float *parameters_of(int threads, const char *kernels, int stop, size_t *
     ctx = own;
     zo_task *task = make_images(ctx, 5000, 6, 6, 1, 3, 3);
     zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4", "precision=bfloat16");
+    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=4", "filters=kmeans",
+                                           "weights=class", "precision=bfloat16");
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {

@@ -131,6 +131,31 @@ static void refused(const zo_task *task, const char *spec, const char *method,
     zo_net_destroy(net);
 }
 
+/* Nets for images of any size are nets: filters and both sides of them for each stage; two stages where they have room. */
+static void default_nets_fit_the_images(void **state)
+{
+    (void)state;
+    for (int side = 2; side <= 33; side++) {
+        zo_task *task = make_images(ctx, 30, side, side + side % 3, 1, 3, 3);
+        for (int stages = 1; stages <= 2; stages++) {
+            char spec[200], setting[16];
+            snprintf(setting, sizeof setting, "stages=%d", stages);
+            zo_status status = zo_method_net(ctx, "conv-elm", task, SETTINGS(setting, "units=9"),
+                                             spec, sizeof spec);
+            assert_int_equal(status, stages == 2 && side < 5 ? ZO_USAGE : ZO_OK);
+            if (status) {
+                error_says(ctx, "5 x 5 and more", "stages=1", NULL);
+                continue;
+            }
+            int words = 0;
+            for (const char *at = spec; (at = strstr(at, "twosided")); at++) words++;
+            assert_int_equal(words, stages);
+            zo_net_destroy(make_net(ctx, task, spec, 1));
+        }
+        zo_task_destroy(task);
+    }
+}
+
 static void what_cannot_be_is_refused_in_one_line(void **state)
 {
     (void)state;
@@ -140,9 +165,15 @@ static void what_cannot_be_is_refused_in_one_line(void **state)
     refused(task, "dense9 relu dense3", "elm:sgd", none, ZO_USAGE, "no rule");
     refused(task, "dense9 relu dense3", "elm", SETTINGS("fields=yes"), ZO_USAGE, "for images");
     refused(task, "dense9 relu dense3", "elm", SETTINGS("copies=2"), ZO_USAGE, "copies");
-    refused(task, "dense3", "elm", SETTINGS("weights=class"), ZO_USAGE, "begins with a dense");
+    refused(task, "dense3", "elm", SETTINGS("weights=class"), ZO_USAGE, "a dense layer before");
     refused(numbers, "dense9 relu dense1", "elm", SETTINGS("weights=class"), ZO_USAGE, "classes");
     refused(numbers, "dense9 relu dense1", "elm", SETTINGS("balance=yes"), ZO_USAGE, "classes");
+    zo_task *images = make_images(ctx, 60, 12, 12, 1, 3, 3);
+    refused(images, "patch3x10 flatten dense3", "conv-elm", SETTINGS("filters=pca"), ZO_USAGE,
+            "9 filters");
+    refused(images, "patch3x10 flatten dense3", "conv-elm", SETTINGS("weights=class"), ZO_USAGE,
+            "a dense layer before");
+    zo_task_destroy(images);
     char spec[64];
     assert_int_equal(zo_method_net(ctx, "conv-elm", task, NULL, spec, sizeof spec), ZO_USAGE);
     int64_t held = task->part[ZO_VALIDATION].n;
@@ -202,10 +233,14 @@ static void weights_are_always_finite(void **state)
     check_finite(images, "dense30 relu dense3", "elm", SETTINGS("weights=class-sums"));
     check_finite(images, "conv3x4 twosided cells2 flatten scale dense3", "conv-elm", NULL);
     check_finite(images, IMAGE_NET, "conv-elm", SETTINGS("filters=random"));
+    check_finite(images, IMAGE_NET, "conv-elm", SETTINGS("filters=pca", "weights=class"));
+    check_finite(images, IMAGE_NET, "conv-elm", SETTINGS("filters=kmeans", "weights=class-sums"));
     for (int part = 0; part < ZO_PARTS; part++)
         for (int64_t i = 0; i < still->part[part].n * still->stride; i++)
             still->part[part].x[i] = 0;
     check_finite(still, IMAGE_NET, "conv-elm", NULL);
+    check_finite(still, IMAGE_NET, "conv-elm", SETTINGS("filters=kmeans", "weights=class"));
+    check_finite(still, IMAGE_NET, "conv-elm", SETTINGS("filters=pca", "weights=class-sums"));
     check_finite(still, "dense30 relu dense3", "elm", SETTINGS("weights=class"));
     for (int i = 0; i < few->inputs; i++) few->part[ZO_TRAIN].x[i] = NAN;
     zo_net *net = make_net(ctx, few, "dense20 relu dense3", 1);
@@ -242,7 +277,8 @@ static zo_status train_once(zo_context *own, void *arg)
     def.method = "conv-elm";
     def.task = task;
     def.net = net;
-    def.settings = SETTINGS("balance=yes", "lambdas=2", "loss=logistic", "iterations=2");
+    def.settings = SETTINGS("balance=yes", "lambdas=2", "loss=logistic", "iterations=2",
+                            "filters=kmeans", "weights=class");
     if (!status) status = zo_trainer_create(own, &def, &t);
     zo_step_info info = {0};
     while (!status && !info.done) status = zo_trainer_step(t, 0, &info);
@@ -265,6 +301,7 @@ int main(void)
         cmocka_unit_test(short_budgets_finish),
         cmocka_unit_test(stopped_runs_go_on),
         cmocka_unit_test(others_go_on_with_the_network),
+        cmocka_unit_test(default_nets_fit_the_images),
         cmocka_unit_test(what_cannot_be_is_refused_in_one_line),
         cmocka_unit_test(too_many_units_are_refused_before_allocation),
         cmocka_unit_test(weights_are_always_finite),

@@ -122,7 +122,8 @@ static void cells_are_their_formula(void **state)
         size64 in = {pick(&seed, 1, 13), pick(&seed, 1, 13), pick_channels(&seed)};
         int most = in.h < in.w ? in.h : in.w, grid = pick(&seed, 1, most < 6 ? most : 6);
         char spec[64];
-        snprintf(spec, sizeof spec, i % 3 ? "cells%d" : "scale cells%d tanh dense3", grid);
+        const char *max = i % 2 ? ",max" : "";
+        snprintf(spec, sizeof spec, i % 3 ? "cells%d%s" : "scale cells%d%s tanh dense3", grid, max);
         check_spec(ctx, spec, in, draw_bits(&seed));
     }
 }
@@ -161,17 +162,19 @@ static void cells_begin_where_numpy_begins_them(void **state)
 }
 
 /* Where the grid divides the image cells are windows. */
-static void even_cells_are_a_mean_pooling(void **state)
+static void even_cells_are_a_pooling(void **state)
 {
     size64 in = {12, 12, 5};
-    zo_net *cells = make_images_net(ctx, "cells4", in, 1),
-           *pool = make_images_net(ctx, "meanpool3", in, 1);
-    float *x = draw_examples(cells, ROWS, 2), *a = answers_of(cells, ROWS, x),
-          *b = answers_of(pool, ROWS, x);
     (void)state;
-    assert_same_floats(a, b, (size_t)(ROWS * cells->outputs), "cells4");
-    free(x), free(a), free(b);
-    zo_net_destroy(cells), zo_net_destroy(pool);
+    for (int max = 0; max < 2; max++) {
+        zo_net *cells = make_images_net(ctx, max ? "cells4,max" : "cells4", in, 1),
+               *pool = make_images_net(ctx, max ? "pool3" : "meanpool3", in, 1);
+        float *x = draw_examples(cells, ROWS, 2), *a = answers_of(cells, ROWS, x),
+              *b = answers_of(pool, ROWS, x);
+        assert_same_floats(a, b, (size_t)(ROWS * cells->outputs), "cells4");
+        free(x), free(a), free(b);
+        zo_net_destroy(cells), zo_net_destroy(pool);
+    }
 }
 
 /* ---- a closed form's net ---- */
@@ -307,6 +310,8 @@ static void only_filter(images64 *n) { memcpy(n->stage[0].name, "conv", 5); }
 static void leave_pad_out(images64 *n) { n->stage[0].top--, n->stage[0].left--; }
 static void forget_threshold(images64 *n) { n->stage[0].decimal = 0; }
 
+static void forget_max(images64 *n) { n->stage[0].max = false; }
+
 static void mean_of_windows(images64 *n)
 {
     stage64 *s = n->stage;
@@ -323,6 +328,7 @@ static void broken_twins_are_noticed(void **state)
     check_twin(ctx, "patch3x5,pad2", in, leave_pad_out);
     check_twin(ctx, "twosided0.25 tanh", in, forget_threshold);
     check_twin(ctx, "cells2", (size64){5, 5, 3}, mean_of_windows);
+    check_twin(ctx, "cells2,max", (size64){5, 5, 3}, forget_max);
 }
 
 static void bits_depend_on_nothing_else(void **state)
@@ -330,6 +336,7 @@ static void bits_depend_on_nothing_else(void **state)
     (void)state;
     check_bits("patch3x33,pad1 gelu patch2x5,same,stride2,eps0.1 wta3 dense3", (size64){9, 18, 3});
     check_bits("conv3x17 twosided0.25 cells3 sqrt conv1x3 twosided dense3", (size64){7, 8, 3});
+    check_bits("conv3x17 twosided0.25 cells3,max sqrt cells2,max dense3", (size64){7, 8, 3});
 }
 
 int main(void)
@@ -341,7 +348,7 @@ int main(void)
         cmocka_unit_test(both_sides_have_known_values),
         cmocka_unit_test(cells_are_their_formula),
         cmocka_unit_test(cells_begin_where_numpy_begins_them),
-        cmocka_unit_test(even_cells_are_a_mean_pooling),
+        cmocka_unit_test(even_cells_are_a_pooling),
         cmocka_unit_test(features_are_those_of_numpy),
         cmocka_unit_test(every_estimator_trains_them),
         cmocka_unit_test(broken_twins_are_noticed),

@@ -96,6 +96,7 @@ static void largest_values_pass_moves_on(void **state)
 {
     (void)state;
     check_complete("conv1x4 tanh pool2 dense3", (size64){4, 4, 2}, 2);
+    check_complete("conv1x4 tanh cells3,max conv1x3 tanh cells2,max dense3", (size64){5, 4, 2}, 2);
     check_complete("conv1x5 tanh pool3,stride2,same conv1x3 global-max", (size64){5, 5, 2}, 2);
 }
 

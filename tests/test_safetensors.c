@@ -117,7 +117,7 @@ static void nets_of_images_come_back(void **state)
         {"conv2x3x40,same,stride2,nobias dwconv3x2,same norm scale,nobias dense33 dense3", 5, 4, 17},
         {"{ conv3x3,same { norm,nobias }+ }+ pool2 global-mean", 4, 4, 3},
         {"dense7 quant3 dense5 wta2", 1, 9, 1},
-        {"patch3x2x30,pad1,eps0.125 twosided0.25 cells2 sqrt flatten scale { dense7 relu }cat "
+        {"patch3x2x30,pad1,eps0.125 twosided0.25 cells2,max sqrt flatten scale { dense7 relu }cat "
          "dense2",
          5, 4, 3},
     };

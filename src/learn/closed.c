@@ -196,7 +196,7 @@ static zo_status advance(zo_closed *c, zo_step_info *out)
     zo_status status = ZO_OK;
     switch ((zo_closed_phase)c->phase) {
     case ZO_CLOSED_AT_FILL:
-        status = zo_closed_fill(c);
+        status = zo_closed_fill(c, 0);
         if (status) return status;
         c->phase = c->set.body == ZO_CLOSED_FILL ? ZO_CLOSED_AT_STATISTICS : ZO_CLOSED_AT_ROWS;
         c->position = 0;
@@ -204,6 +204,7 @@ static zo_status advance(zo_closed *c, zo_step_info *out)
     case ZO_CLOSED_AT_STATISTICS:
         scale = zo_closed_next_scale(c, (int)c->position);
         if (scale >= 0) status = zo_closed_scale(c, scale);
+        if (scale >= 0 && !status) status = zo_closed_fill(c, scale + 1);
         if (status) return status;
         c->position = scale + 1;
         if (scale < 0 || zo_closed_next_scale(c, scale + 1) < 0) {

@@ -1,7 +1,8 @@
 /* Closed form: everything before the last layer of a net stays fixed, and the last one, a plain dense layer, is solved for by least squares.
  *
- *     fill       the body's weights: whitened patches, random units (closed_fill.c)
- *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c)
+ *     fill       the body's weights: filters from patches, random units (closed_fill.c)
+ *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c); what lies behind
+ *                it is filled then, so that units may be made of features
  *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
@@ -30,7 +31,13 @@ typedef enum zo_closed_weights {
     ZO_CLOSED_CLASS,
     ZO_CLOSED_CLASS_SUMS
 } zo_closed_weights;
-typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
+typedef enum zo_closed_filters {
+    ZO_CLOSED_PATCHES,
+    ZO_CLOSED_KMEANS,
+    ZO_CLOSED_PCA,
+    ZO_CLOSED_RANDOM
+} zo_closed_filters;
+typedef enum zo_closed_pooling { ZO_CLOSED_MEAN, ZO_CLOSED_MAX } zo_closed_pooling;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
 typedef enum zo_closed_loss { ZO_CLOSED_SQUARED, ZO_CLOSED_LOGISTIC } zo_closed_loss;
 typedef enum zo_closed_precision {
@@ -43,8 +50,8 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, lambda_most, bias, whiten;
-    int64_t lambdas, copies, units, iterations;
-    int weights, filters, body, preset, loss, precision;
+    int64_t lambdas, copies, units, iterations, stages;
+    int weights, filters, pooling, body, preset, loss, precision;
     bool fields, balance;
     char class_weights[ZO_TEXT_MAX];
 } zo_closed_settings;
@@ -142,6 +149,7 @@ typedef struct zo_closed_rows {
     int64_t first, n;
     float *out;
     size_t ld;
+    const int64_t *row; /* [n] which rows instead; NULL: n rows from `first` on */
 } zo_closed_rows;
 void zo_closed_run(const zo_closed_rows *rows);
 /* c->h = what the solve sees of rows [first, first + n), n at most a tile; zo_closed_tile_init() comes first. */
@@ -168,12 +176,15 @@ zo_status zo_closed_tile_init(zo_closed *c);
 /* Adds the next tile to the sums. */
 zo_status zo_closed_tile(zo_closed *c);
 
-/* ---- closed_fill.c, closed_patches.c ---- */
+/* ---- closed_fill.c, closed_patches.c, closed_filters.c ---- */
 
 /* What the settings ask for that this net or task has not. Errors: USAGE. */
 zo_status zo_closed_fill_check(const zo_closed *c);
-zo_status zo_closed_fill(zo_closed *c);
-/* Whitened patches of what comes into a conv or patch stage as its filters. */
+/* Fills stages from `from` on, up to and with the next scale layer of one pixel: what lies behind it may look at what it gives. */
+zo_status zo_closed_fill(zo_closed *c, int from);
+/* Whether filters can be made of patches of what comes into a conv or patch stage. Errors: USAGE. */
+zo_status zo_closed_patches_check(const zo_closed *c, int stage);
+/* Fills the stage with them. */
 zo_status zo_closed_patches(zo_closed *c, int stage);
 
 /* ---- closed_classes.c ---- */

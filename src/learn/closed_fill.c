@@ -6,49 +6,72 @@
 #include "base/random.h"
 #include "learn/closed.h"
 
-enum { FIELD_LEAST = 10, SUMMED_MOST = 1000 };
+enum { FIELD_LEAST = 10, SUMMED_MOST = 1000, EXAMPLES_MOST = 4096 };
+#define FLOATS_MOST 2e7 /* of the features of examples */
 
 static bool is_layer(const zo_stage *s, const char *name)
 {
     return !strcmp(s->layer->info.name, name);
 }
 
-static bool has_filters(const zo_stage *s) { return is_layer(s, "conv") || is_layer(s, "patch"); }
+/* Whether the filters of a stage are made of patches. */
+static bool from_patches(const zo_closed *c, int stage)
+{
+    const zo_stage *s = c->net->stage + stage;
+    return c->set.filters != ZO_CLOSED_RANDOM && (is_layer(s, "conv") || is_layer(s, "patch"));
+}
 
 zo_status zo_closed_fill_check(const zo_closed *c)
 {
     const zo_task *t = c->task;
     const char *name = c->info->name;
-    bool raw = c->last > 0 && is_layer(c->net->stage, "dense"), classes = c->set.weights;
+    bool dense = false, classes = c->set.weights;
     if (c->set.body == ZO_CLOSED_KEEP) return ZO_OK;
-    if ((classes || c->set.fields) && !raw)
+    for (int i = 0; i < c->last; i++) dense |= is_layer(c->net->stage + i, "dense");
+    if (classes && !dense)
         return zo_fail(c->ctx, ZO_USAGE,
-                       "%s: %s is for a net that begins with a dense layer before the last one",
-                       name, classes ? "weights" : "fields");
+                       "%s: weights is for a net with a dense layer before the last one", name);
+    if (c->set.fields && !(c->last > 0 && is_layer(c->net->stage, "dense")))
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: fields is for a net that begins with a dense layer before the last one",
+                       name);
     if (classes && !t->classes)
         return zo_fail(c->ctx, ZO_USAGE, "%s: weights of classes need classes: use weights=normal",
                        name);
     if (c->set.fields && t->height < 1)
         return zo_fail(c->ctx, ZO_USAGE, "%s: fields are for images, the task \"%s\" has none",
                        name, t->name);
-    return ZO_OK;
+    zo_status status = ZO_OK;
+    for (int i = 0; i < c->last && !status; i++)
+        if (from_patches(c, i)) status = zo_closed_patches_check(c, i);
+    return status;
 }
 
-/* Units of one dense stage. */
+/* Units of one dense stage, and examples of what comes into it: of the first stage all training rows, of others the features of some. */
 typedef struct units {
-    const zo_closed *c;
+    zo_closed *c;
     int stage;
-    bool raw;             /* its inputs are those of the net */
-    float *room;          /* [workers][rows] */
-    int32_t *by_class;    /* [n] places in the training part, class by class; NULL: not needed */
+    bool raw;    /* its inputs are those of the net */
+    float *room; /* [workers][rows] */
+    int64_t examples;
+    const float *x; /* [examples][ld]; a reference */
+    size_t ld;
+    int64_t *row;         /* [examples] of the run; NULL where they are all, in their own order */
+    float *features;      /* [examples][ld]; NULL where they are the inputs */
+    int32_t *by_class;    /* [examples] class by class; NULL: not needed */
     int64_t *first;       /* [classes + 1] where a class begins there */
     int32_t *with, withs; /* classes that have examples */
 } units;
 
 static const float *example_of(const units *u, int64_t at)
 {
-    const zo_task *t = u->c->task;
-    return t->part[ZO_TRAIN].x + (size_t)u->by_class[at] * (size_t)t->stride;
+    return u->x + (size_t)u->by_class[at] * u->ld;
+}
+
+static int32_t label_of(const units *u, int64_t example)
+{
+    const zo_examples *part = &u->c->task->part[ZO_TRAIN];
+    return part->label[u->row ? zo_closed_place(u->c, u->row[example]) : example];
 }
 
 static int64_t any_of(const units *u, int class, zo_random *r)
@@ -81,25 +104,46 @@ static void draw_sum(const units *u, int64_t unit, zo_random *r, float *w, size_
     }
 }
 
-static uint32_t side_of(zo_random *r, int most)
+/* [low, high] of two different numbers below n, or of one where there is no second. */
+static void draw_side(zo_random *r, uint32_t n, uint32_t *low, uint32_t *high)
 {
-    uint32_t least = most < FIELD_LEAST ? (uint32_t)most : FIELD_LEAST;
-    return least + zo_random_below(r, (uint32_t)most - least + 1);
+    *low = zo_random_below(r, n);
+    *high = n > 1 ? zo_random_below(r, n - 1) : 0;
+    *high += *high >= *low && n > 1;
+    if (*high > *low) return;
+    uint32_t t = *low;
+    *low = *high, *high = t;
 }
 
-/* Zero outside a random rectangle. */
+/* Zero outside a random rectangle, which keeps from the edge as far as a ninth of the side: as the authors' code does it, which leaves 3 pixels
+ * of 28. Rectangles of less than FIELD_LEAST are drawn again, sides counted between the middles of pixels. */
 static void mask(const zo_task *t, zo_random *r, float *w)
 {
-    uint32_t high = side_of(r, t->height), wide = side_of(r, t->width),
-             top = zo_random_below(r, (uint32_t)t->height - high + 1),
-             left = zo_random_below(r, (uint32_t)t->width - wide + 1);
+    uint32_t down = (uint32_t)t->height / 9, across = (uint32_t)t->width / 9, area = 0, top = 0,
+             bottom = 0, left = 0, right = 0;
+    for (int tries = 0; tries < 64 && area < FIELD_LEAST; tries++) {
+        draw_side(r, (uint32_t)t->height - 2 * down, &top, &bottom);
+        draw_side(r, (uint32_t)t->width - 2 * across, &left, &right);
+        area = (bottom - top) * (right - left);
+    }
     for (uint32_t y = 0; y < (uint32_t)t->height; y++) {
         for (uint32_t x = 0; x < (uint32_t)t->width; x++) {
-            bool inside = y >= top && y < top + high && x >= left && x < left + wide;
+            bool inside =
+                y >= top + down && y <= bottom + down && x >= left + across && x <= right + across;
             for (int k = 0; k < t->channels; k++, w++)
                 if (!inside) *w = 0;
         }
     }
+}
+
+/* What is added to the bias of unit w so that it passes through black, the zero of raw pixels, as in the paper: standardised inputs have their
+ * zero at the mean image, and units through that are worse (docs/closed-form.md). */
+static double through_black(const zo_task *t, const float *w)
+{
+    double sum = 0;
+    for (int i = 0; i < t->inputs; i++)
+        sum += (double)w[i] * (double)t->shift[i] * (double)t->scale[i];
+    return sum;
 }
 
 /* One unit: weights of length 1, so that inputs of variance 1 give about as much. */
@@ -113,7 +157,7 @@ static void draw_unit(void *arg, int64_t unit, int worker)
     zo_random r = zo_random_at(c->seed, ZO_FOR_FEATURES, (uint64_t)u->stage, (uint32_t)unit);
     double square = 0;
     for (int tries = 0; tries < 8 && square == 0; tries++) {
-        if (!u->raw || c->set.weights == ZO_CLOSED_NORMAL)
+        if (c->set.weights == ZO_CLOSED_NORMAL)
             for (size_t i = 0; i < n; i++) w[i] = (float)zo_random_normal(&r);
         else if (c->set.weights == ZO_CLOSED_CLASS)
             draw_difference(u, &r, w, n);
@@ -122,28 +166,58 @@ static void draw_unit(void *arg, int64_t unit, int worker)
         if (u->raw && c->set.fields) mask(c->task, &r, w);
         for (size_t i = 0; i < n; i++) square += (double)w[i] * (double)w[i];
     }
-    double scale = square > 0 ? 1 / sqrt(square) : 0;
+    double scale = square > 0 ? 1 / sqrt(square) : 0, bias = c->set.bias * zo_random_normal(&r);
+    if (u->raw && c->set.weights != ZO_CLOSED_NORMAL && c->task->height > 0)
+        bias += scale * through_black(c->task, w);
     float *to = c->net->params + s->weight;
     for (size_t i = 0; i < n; i++)
         to[zo_stage_at(s, i, (size_t)unit)] = (float)(scale * (double)w[i]);
-    if (s->has_bias)
-        c->net->params[s->bias + (size_t)unit] = (float)(c->set.bias * zo_random_normal(&r));
+    if (s->has_bias) c->net->params[s->bias + (size_t)unit] = (float)bias;
 }
 
-/* The training part by class. */
+/* Examples of what comes into the stage, equally many of each class as far as they are there, and their features. */
+static zo_status take_examples(units *u)
+{
+    zo_closed *c = u->c;
+    const zo_task *t = c->task;
+    const zo_examples *part = &t->part[ZO_TRAIN];
+    double most = FLOATS_MOST / (double)u->ld;
+    int64_t n = most < EXAMPLES_MOST ? (int64_t)most : EXAMPLES_MOST;
+    if (n < 64) n = 64;
+    int64_t each = (n + t->classes - 1) / t->classes,
+            *taken = zo_alloc_zero(c->ctx, (size_t)t->classes, sizeof *taken);
+    u->row = zo_alloc(c->ctx, (size_t)n * sizeof *u->row);
+    u->features = zo_alloc_zero(c->ctx, (size_t)n * u->ld, sizeof *u->features);
+    zo_status status = taken && u->row && u->features ? ZO_OK : ZO_NO_MEMORY;
+    for (int64_t r = 0; r < part->n && u->examples < n && !status; r++) {
+        if (taken[part->label[zo_closed_place(c, r)]]++ < each) u->row[u->examples++] = r;
+    }
+    zo_free(c->ctx, taken);
+    if (status) return status;
+    zo_closed_run(&(zo_closed_rows){.c = c,
+                                    .part = ZO_TRAIN,
+                                    .to = u->stage,
+                                    .n = u->examples,
+                                    .out = u->features,
+                                    .ld = u->ld,
+                                    .row = u->row});
+    u->x = u->features;
+    return ZO_OK;
+}
+
+/* Examples by class. */
 static zo_status sort_classes(units *u)
 {
     const zo_task *t = u->c->task;
-    const zo_examples *part = &t->part[ZO_TRAIN];
-    u->by_class = zo_alloc(t->ctx, (size_t)part->n * sizeof *u->by_class);
+    u->by_class = zo_alloc(t->ctx, (size_t)u->examples * sizeof *u->by_class);
     u->first = zo_alloc_zero(t->ctx, (size_t)t->classes + 2, sizeof *u->first);
     u->with = zo_alloc(t->ctx, (size_t)t->classes * sizeof *u->with);
     if (!u->by_class || !u->first || !u->with) return ZO_NO_MEMORY;
     int64_t at = 0;
     for (int k = 0; k < t->classes; k++) {
         u->first[k] = at;
-        for (int64_t i = 0; i < part->n; i++)
-            if (part->label[i] == k) u->by_class[at++] = (int32_t)i;
+        for (int64_t i = 0; i < u->examples; i++)
+            if (label_of(u, i) == k) u->by_class[at++] = (int32_t)i;
         if (at > u->first[k]) u->with[u->withs++] = k;
     }
     u->first[t->classes] = at;
@@ -153,26 +227,31 @@ static zo_status sort_classes(units *u)
 static zo_status fill_dense(zo_closed *c, int stage)
 {
     const zo_stage *s = c->net->stage + stage;
-    units u = {.c = c, .stage = stage, .raw = stage == 0};
+    const zo_task *t = c->task;
+    const zo_examples *part = &t->part[ZO_TRAIN];
+    bool raw = stage == 0, classes = c->set.weights != ZO_CLOSED_NORMAL;
+    units u = {.c = c, .stage = stage, .raw = raw, .ld = s->rows};
     u.room = zo_alloc_zero(c->ctx, (size_t)zo_context_threads(c->ctx) * s->rows, sizeof *u.room);
     zo_status status = u.room ? ZO_OK : ZO_NO_MEMORY;
-    if (!status && u.raw && c->set.weights != ZO_CLOSED_NORMAL) status = sort_classes(&u);
+    if (classes && raw) u.x = part->x, u.ld = (size_t)t->stride, u.examples = part->n;
+    if (classes && !raw && !status) status = take_examples(&u);
+    if (classes && !status) status = sort_classes(&u);
     if (!status) zo_parallel(c->ctx, (int64_t)s->columns, draw_unit, &u);
-    double terms = u.raw && c->set.weights == ZO_CLOSED_CLASS_SUMS ? SUMMED_MOST : 2;
+    double terms = c->set.weights == ZO_CLOSED_CLASS_SUMS ? SUMMED_MOST : 2;
     c->cost += terms * (double)s->rows * (double)s->columns;
-    void *all[] = {u.room, u.by_class, u.first, u.with};
+    void *all[] = {u.room, u.row, u.features, u.by_class, u.first, u.with};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
     return status;
 }
 
-zo_status zo_closed_fill(zo_closed *c)
+zo_status zo_closed_fill(zo_closed *c, int from)
 {
     zo_status status = ZO_OK;
-    for (int i = 0; i < c->last && c->set.body == ZO_CLOSED_FILL && !status; i++) {
-        const zo_stage *s = c->net->stage + i;
-        if (is_layer(s, "dense"))
+    int scale = zo_closed_next_scale(c, from), end = scale < 0 ? c->last : scale;
+    for (int i = from; i < end && c->set.body == ZO_CLOSED_FILL && !status; i++) {
+        if (is_layer(c->net->stage + i, "dense"))
             status = fill_dense(c, i);
-        else if (has_filters(s) && c->set.filters == ZO_CLOSED_PATCHES)
+        else if (from_patches(c, i))
             status = zo_closed_patches(c, i);
     }
     return status;

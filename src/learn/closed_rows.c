@@ -76,7 +76,10 @@ static void run_item(void *arg, int64_t item, int worker)
     if (copied > ld) copied = ld;
     for (int64_t at = first; at < end;) {
         size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
-        for (size_t i = 0; i < m; i++) gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
+        for (size_t i = 0; i < m; i++) {
+            int64_t of = at + (int64_t)i;
+            gather(rows, rows->row ? rows->row[of] : rows->first + of, x + i * ld_in);
+        }
         zo_tail tail = {.params = net->params,
                         .m = m,
                         .in = x,
@@ -100,7 +103,7 @@ void zo_closed_run(const zo_closed_rows *rows)
 
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)
 {
-    zo_closed_run(&(zo_closed_rows){c, part, c->last, first, n, c->h, c->p});
+    zo_closed_run(&(zo_closed_rows){c, part, c->last, first, n, c->h, c->p, NULL});
 }
 
 /* ---- scale layers ---- */
@@ -141,7 +144,7 @@ static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base,
 {
     for (int64_t first = 0; first < n; first += (int64_t)a->rows) {
         a->rows = n - first < ZO_CLOSED_TILE ? (size_t)(n - first) : ZO_CLOSED_TILE;
-        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld});
+        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld, NULL});
         if (!first) memcpy(base, h, a->width * sizeof *h);
         zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
     }

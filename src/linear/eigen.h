@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* a [n][n] = V diag(value) V^T by cyclic Jacobi rotations (Golub & Van Loan, Matrix Computations, 8.5). a is spoilt; row i of v [n][n] is the
- * vector of value[i]; in no order. About 20 n^3 multiply-adds: for n up to a few hundred. */
+/* a [n][n] = V diag(value) V^T by Householder reflections and implicit QL (Golub & Van Loan, Matrix Computations, 8.3). a is spoilt; row i of
+ * v [n][n] is the vector of value[i]; in no order. About 6 n^3 multiply-adds. */
 void zo_eigen_symmetric(double *a, size_t n, double *v, double *value);
 
 #endif

@@ -1,5 +1,6 @@
-/* cells: the mean over each cell of a grid. The image is cut at the whole parts of i H / G and of i W / G, so that cells are disjoint, cover
- * it, and differ by a pixel at most. (PyTorch's adaptive pooling rounds the far edges up: its cells overlap where G does not divide H.)
+/* cells: the mean or the largest of each cell of a grid. The image is cut at the whole parts of i H / G and of i W / G, so that cells are
+ * disjoint, cover it, and differ by a pixel at most. (PyTorch's adaptive pooling rounds the far edges up: its cells overlap where G does not
+ * divide H.)
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const char *shape(zo_stage *s, const zo_word *w)
     s->out.pitch = zo_round16((size_t)s->in.channels);
     s->grid =
         (zo_grid){.height = s->in.height, .width = s->in.width, .lines = grid, .columns = grid};
+    s->largest = w->max;
     s->cost = 0; /* no multiply-adds */
     return NULL;
 }
@@ -56,7 +58,7 @@ static void pool_line(const zo_kernels *k, const zo_stage *s, size_t y, const fl
                        .width = (size_t)p.width,
                        .stride = (size_t)p.width,
                        .dilation = 1};
-        k->pool(out, in + place(s, &p), &w, false);
+        k->pool(out, in + place(s, &p), &w, s->largest);
     }
 }
 
@@ -72,9 +74,8 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
 }
 
 /* Adds the errors of cell (y, x), in equal parts, to those of its pixels. */
-static void share(const zo_stage *s, size_t y, size_t x, const float *e, float *in_e)
+static void share(const zo_stage *s, zo_patch p, const float *e, float *in_e)
 {
-    zo_patch p = cell(s, y, x);
     float parts = (float)(p.height * p.width);
     for (int left = p.height; left > 0; left--, p.y++) {
         float *to = in_e + place(s, &p);
@@ -84,27 +85,49 @@ static void share(const zo_stage *s, size_t y, size_t x, const float *e, float *
     }
 }
 
+/* Adds them to those of the first of its largest, channel by channel. */
+static void hand_on(const zo_stage *s, zo_patch p, const float *in, const float *e, float *in_e)
+{
+    size_t first = place(s, &p), line = (size_t)s->in.width * s->in.pitch;
+    for (size_t c = 0; c < (size_t)s->in.channels; c++) {
+        size_t best = first + c;
+        for (size_t y = 0; y < (size_t)p.height; y++) {
+            for (size_t x = 0; x < (size_t)p.width; x++) {
+                size_t at = first + y * line + x * s->in.pitch + c;
+                best = in[at] > in[best] ? at : best;
+            }
+        }
+        in_e[best] += e[c];
+    }
+}
+
 static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
                      const float *weight, const float *repacked, size_t m, const float *in,
                      size_t ld, const float *e, float *in_e, bool add)
 {
-    (void)k, (void)room, (void)weight, (void)repacked, (void)in, (void)ld;
+    (void)k, (void)room, (void)weight, (void)repacked;
     if (!add) memset(in_e, 0, m * s->ld_in * sizeof *in_e);
-    for (size_t i = 0; i < m; i++, in_e += s->ld_in) {
+    for (size_t i = 0; i < m; i++, in += ld, in_e += s->ld_in) {
         for (size_t y = 0; y < (size_t)s->out.height; y++) {
-            for (size_t x = 0; x < (size_t)s->out.width; x++, e += s->out.pitch)
-                share(s, y, x, e, in_e);
+            for (size_t x = 0; x < (size_t)s->out.width; x++, e += s->out.pitch) {
+                if (s->largest)
+                    hand_on(s, cell(s, y, x), in, e, in_e);
+                else
+                    share(s, cell(s, y, x), e, in_e);
+            }
         }
     }
 }
 
 const zo_layer_class zo_layer_cells = {
     .info = {"cells",
-             "cellsG: the mean of each cell of a G x G grid over the image, whatever its size", "",
-             ZO_USES_NOTHING, zo_no_params},
+             "cellsG: the mean, or with ,max the largest, of each cell of a G x G grid over the "
+             "image, whatever its size",
+             "", ZO_USES_NOTHING, zo_no_params},
     .least_numbers = 1,
     .most_numbers = 1,
     .most = 1 << 16,
+    .options = ZO_OPTION_MAX,
     .example = "cells4",
     .gives = "G x G x channels",
     .shape = shape,

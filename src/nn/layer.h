@@ -57,7 +57,8 @@ enum {
     ZO_OPTION_DILATION = 4,
     ZO_OPTION_NOBIAS = 8,
     ZO_OPTION_PAD = 16,
-    ZO_OPTION_EPS = 32
+    ZO_OPTION_EPS = 32,
+    ZO_OPTION_MAX = 64
 };
 
 typedef struct zo_word {
@@ -66,7 +67,7 @@ typedef struct zo_word {
     int64_t decimal;               /* in millionths; 0 too where it is not given */
     int64_t stride, pad, dilation; /* 0: not given */
     int64_t eps;                   /* in millionths; 0: not given */
-    bool same, nobias;
+    bool same, nobias, max;
 } zo_word;
 
 typedef enum zo_layer_kind {
@@ -178,6 +179,7 @@ typedef struct zo_stage {
     size_t ld_in, ld_out; /* floats of an example */
     zo_window window;     /* layers with one */
     zo_grid grid;         /* layers with cells */
+    bool largest;         /* cells: the largest of each, not the mean */
     float decimal;        /* the word's, where it has one, or its eps */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */

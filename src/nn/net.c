@@ -120,6 +120,7 @@ static const char *option_text(unsigned options)
     if (options & ZO_OPTION_EPS) return ",same ,strideN ,padN ,epsE ,nobias";
     if (options & ZO_OPTION_DILATION) return ",same ,strideN ,dilationN ,nobias";
     if (options & ZO_OPTION_STRIDE) return ",same ,strideN";
+    if (options & ZO_OPTION_MAX) return ",max";
     return options & ZO_OPTION_NOBIAS ? ",nobias" : "";
 }
 

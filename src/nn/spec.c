@@ -89,6 +89,7 @@ static const struct {
     {"pad", ZO_OPTION_PAD, OPTION_NUMBER, offsetof(zo_word, pad)},
     {"dilation", ZO_OPTION_DILATION, OPTION_NUMBER, offsetof(zo_word, dilation)},
     {"eps", ZO_OPTION_EPS, OPTION_DECIMAL, offsetof(zo_word, eps)},
+    {"max", ZO_OPTION_MAX, OPTION_FLAG, offsetof(zo_word, max)},
     {"nobias", ZO_OPTION_NOBIAS, OPTION_FLAG, offsetof(zo_word, nobias)},
 };
 enum { OPTIONS = sizeof option / sizeof *option };
