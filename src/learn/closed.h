@@ -15,7 +15,12 @@
 #include "learn/trainer.h"
 #include "linear/gram.h"
 
-enum { ZO_CLOSED_TILE = 2048, ZO_CLOSED_ROWS_ITEM = 32, ZO_CLOSED_LAMBDAS = 64 };
+enum {
+    ZO_CLOSED_TILE = 2048,
+    ZO_CLOSED_ROWS_ITEM = 32,
+    ZO_CLOSED_LAMBDAS = 64,
+    ZO_CLOSED_MEMBERS = 64
+};
 
 typedef enum zo_closed_weights {
     ZO_CLOSED_NORMAL,
@@ -29,7 +34,7 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
-    int64_t lambdas, copies, units;
+    int64_t lambdas, copies, units, ensemble;
     int weights, filters, body, preset;
     bool fields, balance;
 } zo_closed_settings;
@@ -41,6 +46,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, ensemble, 1, 1, ZO_CLOSED_MEMBERS, "members, each with a seed of its own, solved one after the other; their outputs are averaged"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
 
@@ -76,7 +82,7 @@ typedef struct zo_closed {
     char line[ZO_TEXT_MAX + 64];
 } zo_closed;
 
-/* The operations of a class whose state is a zo_closed, but init and spec. */
+/* What a trainer does, for one closed form; closed_ensemble.h makes a class of it. */
 zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *def,
                          const zo_method *method, zo_net *net, const zo_class_info *info);
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out);
@@ -89,12 +95,8 @@ bool zo_closed_load(void *state, zo_reader *in);
 const char *zo_closed_setting(const void *state, int index);
 const char *zo_closed_plan(const void *state, int index);
 void zo_closed_fini(void *state);
-
-#define ZO_CLOSED_OPERATIONS                                                                       \
-    .state_size = sizeof(zo_closed), .late = true, .step = zo_closed_step, .net = zo_closed_net,   \
-    .progress = zo_closed_progress, .uses = zo_closed_uses, .save = zo_closed_save,                \
-    .saved = zo_closed_saved, .load = zo_closed_load, .setting = zo_closed_setting,                \
-    .plan = zo_closed_plan, .fini = zo_closed_fini
+/* Whether what it will hold fits into the memory that is left. Errors: NO_MEMORY. */
+zo_status zo_closed_memory(const zo_closed *c);
 
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
