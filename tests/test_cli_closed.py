@@ -71,7 +71,7 @@ class Closed(Command):
         later = self.result(*flowers, "--method", "nodes", "--init", "run", "--epochs", "1", "--out", "later",
                             "--set", "lr=0.0001")
         self.assertEqual(later["net"], whole)
-        self.bad(*flowers, "--method", "elm", "--init", "run", status=1, says="end it with dense3")
+        self.bad(*flowers, "--method", "elm", "--init", "run", status=2, says="end it with dense3")
 
     def test_budgets_end_it_early(self):
         got = self.result("train", "blobs", "--set", "n=30000", "--method", "elm", "--epochs", "0.2",
