@@ -48,6 +48,7 @@ static void run_plain(void *arg, int64_t item, int worker)
                     .ld = p->from < net->stages ? net->stage[p->from].ld_in
                                                 : net->stage[p->from - 1].ld_out,
                     .cache = p->cache,
+                    .all = true,
                     .scratch = p->scratch[worker],
                     .most = p->rows};
     zo_learner_losses(p->l, loss, zo_net_tail(net, &tail), m, p->label, NULL);

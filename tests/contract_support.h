@@ -225,7 +225,9 @@ static inline void spec_with(char *spec, size_t room, const zo_layer_class *laye
     int length = (int)strcspn(word, " ");
     if (layer->residual || layer->kind == ZO_LAYER_OPEN)
         snprintf(spec, room, "conv2x5,same tanh { conv3x5,same %s dense3",
-                 layer->residual ? layer->info.name : "}+");
+                 layer->branches   ? "| conv1x5 }+"
+                 : layer->residual ? layer->info.name
+                                   : "}+");
     else
         snprintf(spec, room, "conv2x5,same %s%.*s dense3",
                  layer->kind == ZO_LAYER_ACTIVATION ? "" : "tanh ", length, word);

@@ -38,7 +38,7 @@ static inline bool enters_at_largest(const images64 *n, int i)
     const stage64 *s = n->stage + i, *pool = s + 1;
     if (i + 1 == n->stages || !strcmp(s->activation, "wta")) return false;
     for (int k = 0; k < n->stages; k++) {
-        if (*n->stage[k].name == '}' && n->stage[k].skip == i + 1) return false;
+        if (strchr("}|", *n->stage[k].name) && n->stage[k].skip == i + 1) return false;
     }
     bool largest = !strcmp(pool->name, "pool") || !strcmp(pool->name, "global-max");
     return largest && !*pool->activation && own_windows(pool);

@@ -21,7 +21,7 @@ typedef struct stage64 {
     double decimal;                /* of the layer's word */
     bool max;                      /* of cells: the largest */
     int word;                      /* place in the spec */
-    int skip;                      /* of }+ and }cat: the stage whose input they take */
+    int skip;                      /* of }+, }cat and |: the stage whose input they take */
     size64 in, out;
     int height, width, stride, dilation, top, left; /* of the window */
     int weights, biases;
@@ -47,11 +47,20 @@ typedef struct moves64 {
 
 static const moves64 still = {-1, 0, 0, NULL};
 
+/* The stage after stage i that sees what moved at stage `from`: of a first branch the end of its block, else the next. */
+static inline int after64(const images64 *n, int from, int i)
+{
+    int next = i + 1, end = next;
+    if (next >= n->stages || *n->stage[next].name != '|' || n->stage[next].skip > from) return next;
+    while (*n->stage[end].name != '}' || n->stage[end].skip != next) end++;
+    return end;
+}
+
 /* How far a move must go to be seen behind stage i: over the steps of what jumps there, 1 for the zero-one loss; 0: nothing jumps. */
 static inline double stride64(const images64 *n, int i, bool zero_one)
 {
     double most = zero_one ? 1 : 0;
-    for (; i < n->stages; i++) {
+    for (int from = i; i < n->stages; i = after64(n, from, i)) {
         const char *a = n->stage[i].activation;
         double levels = (1 << n->stage[i].number) - 1;
         if (!strcmp(a, "step") || !strcmp(a, "sign") || !strcmp(a, "wta")) most = fmax(most, 1);
@@ -175,6 +184,11 @@ static inline images64 *images64_of(const zo_net *net)
             memcpy(s->name, name, sizeof name);
             shape64(s, info.name);
             if (*name == '}') s->skip = open[--opened];
+            if (*name == '|') {
+                s->skip = open[opened - 1];
+                s->out = n->stage[s->skip].in;
+                open[opened - 1] = n->stages;
+            }
             if (!strcmp(name, "}cat")) s->out.c += n->stage[s->skip].in.c;
             s->w = take64(net, &segment, s->weights);
             s->b = take64(net, &segment, s->biases);
@@ -372,6 +386,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         twosided64(s, in, z);
     else if (!strcmp(s->name, "cells"))
         each64(s, in, z, cells64);
+    else if (*s->name == '|')
+        memcpy(z, n->tensor[s->skip], (size_t)count64(s->out) * sizeof *z);
     else if (!strcmp(s->name, "}cat"))
         concatenate64(s, in, n->tensor[s->skip], z);
     else

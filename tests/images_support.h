@@ -161,20 +161,21 @@ static inline void put_word(uint64_t *state, char *to, size_t room, int channels
 
 static const char *const behind[] = {"", " tanh", " gelu", " relu", " sigmoid", " leaky-relu"};
 
-/* Words that keep the shape of the net so far, some of them blocks again, and what ends them. */
+/* Words that keep the shape of the net so far, some of them blocks again, sometimes in two branches, and what ends them. */
 static inline void put_block(uint64_t *state, char *to, size_t room, int channels, int depth,
                              const char *end)
 {
     size_t n = (size_t)snprintf(to, room, "{");
-    for (int i = pick(state, 1, 2); i > 0; i--) {
+    int words = pick(state, 1, 3), branch = pick(state, 0, 2) ? 0 : words - 1;
+    for (int i = words; i > 0; i--) {
         char word[96];
         if (depth && pick(state, 0, 2) == 0)
             put_block(state, word, sizeof word, channels, depth - 1, "}+");
         else
             put_word(state, word, sizeof word, channels, true);
-        const char *then = behind[pick(state, 0, 5)];
-        if (n + strlen(word) + strlen(then) + 8 > room) break; /* what ends the block still fits */
-        n += (size_t)snprintf(to + n, room - n, " %s%s", word, then);
+        const char *then = behind[pick(state, 0, 5)], *next = branch && i == branch ? " |" : "";
+        if (n + strlen(word) + strlen(then) + 10 > room) break; /* what ends the block still fits */
+        n += (size_t)snprintf(to + n, room - n, "%s %s%s", next, word, then);
     }
     snprintf(to + n, room - n, " %s", end);
 }

@@ -101,9 +101,19 @@ static const struct {
     {"conv1x5 { dwconv3,same tanh { conv1x5 tanh { scale }+ }+ conv1x5 }+ pool2 dense3", {4, 4, 2}},
     {"dense6 tanh { { { dense6 }+ tanh }+ tanh }+ { dense4 tanh dense6 }+ dense3", {1, 1, 5}},
     {"conv1x4 tanh { patch3x4,same tanh }+ { patch3x4,pad1,eps1 }+ dense3", {4, 4, 2}},
+    {"dense5 tanh { dense4 tanh | dense6 tanh dense4 }+ dense3", {1, 1, 4}},
+    {"{ { dense5 tanh dense3 | dense4 tanh dense3 }+ | dense6 tanh dense3 }+", {1, 1, 4}},
+    {"dense5 tanh { dense4 tanh dense6 | { dense5 tanh | dense4 }cat tanh }cat dense3", {1, 1, 4}},
+    {"conv2x4 tanh { conv3x5,same tanh | conv3x4,same tanh conv1x3 }cat conv2x2 tanh dense3",
+     {4, 4, 2}},
+    {"{ conv3x3,same tanh { conv1x3 tanh | scale }+ | conv1x3 tanh }+ tanh dense3", {4, 4, 2}},
+    {"conv1x3 tanh { meanpool2 conv1x4 tanh | conv2x4,stride2 tanh norm }+ conv1x3 tanh dense3",
+     {4, 4, 2}},
+    {"conv2x3 tanh { flatten dense4 tanh | conv2x2 tanh flatten }cat dense3", {4, 4, 2}},
     {"dense5 { dense4 tanh }cat dense3", {1, 1, 4}},
     {"{ conv3x2,same tanh }cat conv2x4 tanh dense3", {4, 4, 2}},
     {"conv1x4 { { conv1x3 tanh }cat tanh conv3x17,same }cat tanh { scale }+ dense3", {4, 4, 2}},
+    {"{ scale | conv3x2,same tanh }+ { dwconv3,same tanh | norm }+ pool2 dense3", {4, 4, 2}},
     {"conv2x4 tanh { cells3 }+ cells2 dense3", {4, 4, 2}},
     {"conv2x4 tanh { cells3,max }+ cells2 dense3", {4, 4, 2}},
     {"conv1x4 tanh { conv3x4,same tanh }+ { meanpool3,same,stride1 }+ dense3", {3, 3, 2}},
@@ -218,6 +228,7 @@ static void flip_second(images64 *n)
 static void move_second(images64 *n) { n->stage[1].top++; }
 static void mean_for_most(images64 *n) { memcpy(n->stage[1].name, "meanpool", 9); }
 static void forget_block(images64 *n) { n->stage[1].skip = 1; }
+static void run_on(images64 *n) { n->stage[1].skip = 1; } /* the second branch behind the first */
 
 static void broken_twins_are_noticed(void **state)
 {
@@ -230,6 +241,7 @@ static void broken_twins_are_noticed(void **state)
         {"conv1x4 tanh conv2x4,same,stride2 tanh dense3", move_second},
         {"conv1x4 tanh pool2 dense3", mean_for_most},
         {"{ conv1x2 tanh }+ dense3", forget_block},
+        {"{ conv1x2 tanh | scale tanh conv1x2 }+ dense3", run_on},
     };
     size64 in = {5, 5, 2};
     (void)state;

@@ -38,7 +38,7 @@ static void is_complete(const char *kind, const zo_class_info *c)
     one_line(c->source, false, c->name);
     assert_non_null(c->params);
     assert_true(strlen(c->name) < 32);
-    bool block = !strcmp(c->name, "{") || *c->name == '}'; /* they stand in net specs alone */
+    bool block = strchr("{|}", *c->name); /* they stand in net specs alone */
     assert_true(!block || !strcmp(kind, "layers"));
     for (const char *p = c->name; *p && !block; p++)
         assert_true(islower(*p) || isdigit(*p) || *p == '-');

@@ -70,6 +70,27 @@ class Closed(Command):
         self.bad(*words, "--set", "class-weights=9:2", status=2, says="class")
         self.bad(*words, "--set", "loss=logistics", status=2, says="logistic")
 
+    def test_ensemble(self):
+        self.flowers()
+        member = "dense20 relu dense3"
+        whole = f"{{ {{ {member} | {member} }}+ | {member} }}+"
+        flowers = ["train", "flowers.csv", "--label", "species", "--quiet"]
+        got = self.result(*flowers, "--method", "elm", "--set", "units=20", "--set", "ensemble=3", "--out", "run")
+        self.assertEqual(got["net"], whole)
+        config = json.loads((self.folder / "run/config.json").read_text())
+        self.assertEqual((config["net"], config["settings"]["ensemble"]), (member, "3"))
+        plan = [json.loads(line) for line in (self.folder / "run/metrics.jsonl").read_text().splitlines()]
+        self.assertIn("member 3 of 3, seed", json.dumps([line.get("plan") for line in plan]))
+        self.assertIn(whole, self.good("show", "run").stdout)
+        self.assertEqual(self.good("verify", "run").returncode, 0)
+        self.good("predict", "run", "flowers.csv")
+        again = self.result("train", "--config", "run", "--out", "again", "--quiet")
+        self.assertEqual(again["test_loss"], got["test_loss"])
+        later = self.result(*flowers, "--method", "nodes", "--init", "run", "--epochs", "1", "--out", "later",
+                            "--set", "lr=0.0001")
+        self.assertEqual(later["net"], whole)
+        self.bad(*flowers, "--method", "elm", "--init", "run", status=2, says="end it with dense3")
+
     def test_budgets_end_it_early(self):
         got = self.result("train", "blobs", "--set", "n=30000", "--method", "elm", "--epochs", "0.2",
                           "--set", "units=20")

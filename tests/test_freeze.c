@@ -41,6 +41,10 @@ static const struct {
      {4, 4, 2},
      {"freeze=3", "freeze=0,4", "freeze=7", "freeze=0,3,4,10", "freeze=body"},
      {{4}, {1, 5}, {8}, {1, 4, 5, 11}, {1, 4, 5, 8}}},
+    {"{ dense5 tanh dense3 | dense4 tanh dense3 }+",
+     {1, 1, 4},
+     {"freeze=1", "freeze=3,5", "freeze=7", "freeze=1,5,7", "freeze=body"},
+     {{2}, {4, 6}, {8}, {2, 6, 8}, {2, 6}}},
 };
 
 static bool stays(int net, int freeze, int word)
@@ -105,7 +109,7 @@ static void check_rules(const zo_class_info *estimator, int net, int freeze, con
 static void frozen_layers_stay_and_others_move(void **state)
 {
     (void)state;
-    for (int n = 0; n < 3; n++) {
+    for (int n = 0; n < 4; n++) {
         zo_task *task = make_images(ctx, 30, nets[n].in.h, nets[n].in.w, nets[n].in.c, 3, 3);
         zo_net *net = make_net(ctx, task, nets[n].spec, 3);
         for (int e = 0; zo_estimator_classes[e]; e++) {

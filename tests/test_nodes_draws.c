@@ -13,6 +13,9 @@ static const struct {
     {"dense9 tanh { dense9 gelu dense9 }+ meanpool1 dense3", {1, 1, 5}},
     {"conv2x3 tanh patch2x17,pad1 tanh pool2 twosided0.1 cells1 scale dense3", {4, 5, 2}},
     {"conv2x3 tanh { conv1x4 tanh }cat conv2x5 tanh { dwconv2,same }cat dense3", {4, 4, 2}},
+    {"conv2x3 tanh { conv1x4 tanh | pool1 conv3x4,same tanh scale }+ dense3", {4, 4, 2}},
+    {"dense9 tanh { dense9 gelu dense7 | dense5 tanh dense7 }cat dense3", {1, 1, 5}},
+    {"conv3x4,same relu { pool2 conv1x3 tanh | conv2x4,stride2 relu pool1 }cat dense3", {6, 6, 2}},
     {"dense40 tanh dense9 relu dense3", {1, 1, 20}},
     /* noise at the largest of each window */
     {"conv3x6,same relu pool2 conv2x17 tanh pool2,same dense3", {7, 6, 2}},

@@ -126,10 +126,12 @@ static double cost64(const stage64 *s)
     return !strcmp(s->name, "norm") ? 4 * outputs : !strcmp(s->name, "scale") ? outputs : 0;
 }
 
+/* Stages that see the outputs of stage from - 1. */
 static double tail64(const images64 *n, int from)
 {
     double sum = 0;
-    for (int i = from; i < n->stages; i++) sum += cost64(n->stage + i);
+    for (int i = after64(n, from - 1, from - 1); i < n->stages; i = after64(n, from - 1, i))
+        sum += cost64(n->stage + i);
     return sum;
 }
 
@@ -206,10 +208,10 @@ static double step_cost(const images_scene *s, bool complete, bool weights, int 
     return sum;
 }
 
-static void check_cost(const char *spec, size64 in)
+static void check_costs(const char *spec, size64 in, int first)
 {
     images_scene s = set_images(ctx, 12, spec, in, 3, 3, "cross-entropy");
-    for (int k = 0; k < 6; k++) {
+    for (int k = first; k < 6; k++) {
         bool complete = k < 2, weights = k >= 4;
         int sides = 1 + k % 2;
         zo_step_info info;
@@ -224,6 +226,18 @@ static void check_cost(const char *spec, size64 in)
     }
     assert_true(zo_net_cost(s.net) == tail64(s.oracle, 0));
     clear_images(&s);
+}
+
+static void check_cost(const char *spec, size64 in) { check_costs(spec, in, 0); }
+
+/* Random draws of a first branch do not run the second. */
+static void branches_cost_what_they_move(void **state)
+{
+    (void)state;
+    check_costs("{ { dense5 tanh dense3 | dense4 tanh dense3 }+ | dense6 tanh dense3 }+",
+                (size64){1, 1, 4}, 2);
+    check_costs("conv2x3 tanh { conv3x4,same tanh conv1x3 | conv2x5,same tanh }cat conv2x4 dense3",
+                (size64){5, 5, 2}, 2);
 }
 
 /* In smooth nets every moved output changes what follows. */
@@ -475,6 +489,7 @@ int main(void)
         cmocka_unit_test(plans_cost_what_they_say),
         cmocka_unit_test(many_blocks_are_nothing_special),
         cmocka_unit_test(cost_equals_a_count),
+        cmocka_unit_test(branches_cost_what_they_move),
         cmocka_unit_test(draws_take_no_memory),
         cmocka_unit_test(threads_take_little),
         cmocka_unit_test(bits_depend_on_nothing_else),

@@ -52,6 +52,7 @@ static const char *const specs[] = {
     "norm conv3x5,same tanh scale meanpool2 dense3",
     "dwconv3,same tanh conv1x19 norm tanh global-mean dense3",
     "conv1x4 tanh { conv3x4,same tanh conv3x4,same }+ pool2 dense3",
+    "{ conv3x4,same tanh | conv1x18 tanh }cat conv1x4 { dwconv3,same tanh | scale }+ dense3",
     "patch2x20,pad1 twosided0.25 cells2 sqrt flatten scale { dense9 relu }cat dense3",
 };
 enum { SPECS = sizeof specs / sizeof *specs };

@@ -64,6 +64,7 @@ static float *outputs_from(const bench *b, const float *params, int from, const 
                     .in = in,
                     .ld = from < net->stages ? net->stage[from].ld_in : ld,
                     .cache = (const float *const *)b->tensor,
+                    .all = from % 2,
                     .scratch = b->scratch,
                     .most = EXAMPLES};
     static const int32_t same[EXAMPLES] = {0, 1, 2, 3, 4};
@@ -171,6 +172,9 @@ static void perturbed_passes_are_passes_of_perturbed_nets(void **state)
         {"{ conv3x3,same relu { conv1x3 tanh norm }+ }+ conv2x5 { scale,nobias }+ dense3", {4, 4, 3}},
         {"dense9 { dense9 tanh { dense9 }+ tanh }+ { dense5 relu dense9 }+ dense3", {1, 1, 4}},
         {"conv5x8 relu pool2 conv3x16 relu meanpool2 dense10", {14, 14, 1}},
+        {"{ { conv3x4,same tanh | conv1x4 }+ | { dwconv3,same | norm }cat conv1x3 }cat dense3",
+         {4, 4, 3}},
+        {"dense9 { dense5 tanh dense7 | { dense6 | dense6 tanh }+ dense7 }+ tanh dense3", {1, 1, 4}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)

@@ -62,6 +62,8 @@ static const char *const specs[] = {
     "conv1x4 tanh { conv3x4,same tanh conv3x4,same }+ pool2 dense3",
     "dense12 tanh { dense12 tanh norm { dense12 }+ }+ tanh dense3",
     "{ scale }+ dense5 tanh dense3",
+    "{ dense17 tanh dense5 | dense9 tanh dense5 }+ tanh dense3",
+    "conv1x4 tanh { conv3x4,same tanh | { conv1x18 tanh | scale }cat conv1x4 }+ dense3",
     "patch2x20,pad1 twosided0.25 cells2 sqrt flatten scale { dense9 relu }cat dense3",
     "{ conv3x5,same tanh }cat conv1x4 { conv1x18 tanh }cat dense3",
     "conv2x5 tanh patch3x18,same,eps0.1 tanh dense3",

@@ -1,4 +1,4 @@
-/* Blocks { ... }+ and { ... }cat, and whole nets of random layers with blocks in blocks: forward passes against double precision; passes that begin at any
+/* Blocks { ... }+ and { ... }cat, of one branch or two, and whole nets of random layers with blocks in blocks: forward passes against double precision; passes that begin at any
  * stage, from cached values of examples in any order, have the bits of the whole pass.
  */
 #include "images_support.h"
@@ -42,6 +42,14 @@ static const struct {
     {"{ conv3x3,same { conv1x5 tanh }cat }cat conv1x2", {4, 3, 3}},
     {"conv1x17 { { conv1x17 tanh }+ conv3x20,same }cat gelu { scale }cat cells2 dense3", {4, 5, 2}},
     {"{ conv3x2,same wta2 }+ { conv3x2,same quant3 }+ global-mean", {4, 4, 2}},
+    {"{ dense7 | dense7 }+", {1, 1, 7}},
+    {"{ scale | conv3x5,same relu }cat", {3, 4, 5}}, /* of pixels without pads */
+    {"dense5 { dense4 tanh dense6 | dense6 }+ relu dense2", {1, 1, 3}},
+    {"conv1x17 { { conv1x17 tanh | conv3x5,same }cat scale | conv1x3 }cat gelu dense3", {4, 5, 2}},
+    {"{ { { conv3x3,same | conv1x3 tanh }+ | dwconv3,same }+ | norm }+ pool2", {4, 4, 3}},
+    {"conv2x3 { flatten dense4 relu | { conv2x2 | pool2,stride1 conv1x2 }+ flatten }cat dense2",
+     {5, 4, 3}},
+    {"{ dense5 tanh | { dense4 | { dense3 tanh | dense3 }+ dense4 }+ dense5 }+", {1, 1, 4}},
 };
 enum { BLOCKS = sizeof blocks / sizeof *blocks };
 
@@ -72,6 +80,20 @@ static void forget_block(images64 *n)
     }
 }
 
+static void forget_branch(images64 *n)
+{
+    for (int i = 0; i < n->stages; i++) {
+        if (*n->stage[i].name == '|') n->stage[i].skip = i;
+    }
+}
+
+static void add_what_came_in(images64 *n)
+{
+    for (int i = 0; i < n->stages; i++) {
+        if (*n->stage[i].name == '}') n->stage[i].skip = n->stage[n->stage[i].skip].skip;
+    }
+}
+
 static void add_from_inside(images64 *n)
 {
     for (int i = 0; i < n->stages; i++) {
@@ -90,6 +112,10 @@ static void broken_twins_are_noticed(void **state)
     check_twin(ctx, "dense5 { dense5 tanh dense5 }+", (size64){1, 1, 3}, add_from_inside);
     check_twin(ctx, "dense5 { dense5 tanh dense7 }cat", (size64){1, 1, 3}, add_from_inside);
     check_twin(ctx, "{ conv1x3 tanh conv1x4 }cat", (size64){4, 3, 3}, add_from_inside);
+    check_twin(ctx, "dense5 { dense5 | dense5 tanh }+", (size64){1, 1, 3}, forget_branch);
+    check_twin(ctx, "dense5 { dense5 | dense5 tanh }+", (size64){1, 1, 3}, add_what_came_in);
+    check_twin(ctx, "{ conv1x3 tanh | conv3x3,same }cat", (size64){4, 3, 3}, forget_branch);
+    check_twin(ctx, "{ conv1x3 tanh | conv3x3,same }cat", (size64){4, 3, 3}, add_what_came_in);
 }
 
 /* ---- random nets ---- */
@@ -97,7 +123,7 @@ static void broken_twins_are_noticed(void **state)
 static void random_nets_are_nested_loops(void **state)
 {
     uint64_t seed = 51;
-    int with_blocks = 0, words = 0;
+    int with_blocks = 0, with_branches = 0, words = 0;
     (void)state;
     for (int i = 0; i < 300; i++) {
         char spec[1024];
@@ -107,10 +133,12 @@ static void random_nets_are_nested_loops(void **state)
         zo_net *net = make_images_net(ctx, spec, in, draw_bits(&seed));
         check_images(net, 1e-4);
         with_blocks += strchr(spec, '}') != NULL, words += zo_net_layers(net);
+        with_branches += strchr(spec, '|') != NULL;
         zo_net_destroy(net);
     }
-    print_message("%d words, %d nets with blocks\n", words, with_blocks);
-    assert_true(with_blocks > 100 && words > 1500);
+    print_message("%d words, %d nets with blocks, %d with branches\n", words, with_blocks,
+                  with_branches);
+    assert_true(with_blocks > 100 && with_branches > 30 && words > 1500);
 }
 
 /* ---- passes from the middle ---- */
@@ -118,7 +146,7 @@ static void random_nets_are_nested_loops(void **state)
 enum { EXAMPLES = 5, COPIES = 12 };
 
 /* From stage `from` on, copies of examples in a strange order: each gives what its example gives, to the bit. */
-static void check_tail(const zo_net *net, float *const *tensor, const float *y, int from)
+static void check_tail(const zo_net *net, float *const *tensor, const float *y, int from, bool all)
 {
     size_t ld = net->stage[from].ld_in, last = net->stage[net->stages - 1].ld_out;
     float *scratch = floats(zo_net_scratch(net, COPIES)),
@@ -134,6 +162,7 @@ static void check_tail(const zo_net *net, float *const *tensor, const float *y, 
                     .in = in,
                     .ld = ld,
                     .cache = (const float *const *)tensor,
+                    .all = all,
                     .example = example,
                     .scratch = scratch,
                     .most = COPIES};
@@ -145,18 +174,34 @@ static void check_tail(const zo_net *net, float *const *tensor, const float *y, 
     free(scratch);
 }
 
+/* Multiply-adds of the stages that depend on tensor `from`. */
+static double cost_from(const zo_net *net, int from)
+{
+    bool *moved = calloc((size_t)net->stages + 1, sizeof *moved);
+    double cost = 0;
+    assert_non_null(moved);
+    moved[from] = true;
+    for (int i = from; i < net->stages; i++) {
+        const zo_stage *s = net->stage + i;
+        bool branches = !strcmp(s->layer->info.name, "|"),
+             seen = (moved[i] && !branches) || (s->skip >= 0 && moved[s->skip]);
+        moved[i + 1] = seen;
+        cost += seen ? s->cost : 0;
+    }
+    free(moved);
+    return cost;
+}
+
 static void check_tails(const char *spec, size64 in, uint64_t seed)
 {
     zo_net *net = make_images_net(ctx, spec, in, seed);
     float *x = draw_examples(net, EXAMPLES, seed), *y = answers_of(net, EXAMPLES, x),
           **tensor = cache_of(net, EXAMPLES, x);
-    double cost = 0;
     for (int from = net->stages - 1; from >= 0; from--) {
-        check_tail(net, tensor, y, from);
-        cost += net->stage[from].cost;
-        assert_true(zo_net_tail_cost(net, from) == cost);
+        for (int all = 0; all < 2; all++) check_tail(net, tensor, y, from, all);
+        assert_true(zo_net_tail_cost(net, from) == cost_from(net, from));
     }
-    assert_true(cost == zo_net_cost(net));
+    assert_true(zo_net_tail_cost(net, 0) == zo_net_cost(net));
     free_cache(net, tensor);
     free(x), free(y);
     zo_net_destroy(net);
@@ -188,6 +233,8 @@ static void passes_hold_few_tensors(void **state)
         {"dense4 { dense4 dense4 }+ dense4", 3},
         {"dense4 { dense4 { dense4 dense4 }+ dense4 }+ dense4", 4},
         {"dense4 { dense4 dense4 }+ { dense4 dense4 }+ { dense4 dense4 }+", 3},
+        {"dense4 { dense4 dense4 | dense4 dense4 }+ dense4", 3},
+        {"{ { { dense4 | dense4 }+ | dense4 }+ | dense4 }+", 4},
     };
     (void)state;
     for (size_t i = 0; i < sizeof held / sizeof *held; i++) {

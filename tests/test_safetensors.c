@@ -117,13 +117,14 @@ static void nets_of_images_come_back(void **state)
         {"conv2x3x40,same,stride2,nobias dwconv3x2,same norm scale,nobias dense33 dense3", 5, 4, 17},
         {"{ conv3x3,same { norm,nobias }+ }+ pool2 global-mean", 4, 4, 3},
         {"dense7 quant3 dense5 wta2", 1, 9, 1},
+        {"{ { conv3x4,same relu | conv1x4 }+ | dwconv3,same conv1x3 }cat pool2 dense2", 4, 4, 3},
         {"patch3x2x30,pad1,eps0.125 twosided0.25 cells2,max sqrt flatten scale { dense7 relu }cat "
          "dense2",
          5, 4, 3},
     };
     const char *path = in_folder(folder, "images.safetensors");
     (void)state;
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
         zo_net *net = make_images(nets[i].spec, nets[i].height, nets[i].width, nets[i].channels),
                *back;
         uint64_t seed = 4;

@@ -5,7 +5,9 @@
  * A word is a layer, numbers joined by x, and options behind commas: `conv3x16,same,stride2,nobias` has 16 filters of 3 x 3.
  * Few words have a decimal instead, such as `twosided0.25`: at most six digits on either side of a point.
  * `denseN` multiplies by a weight matrix [inputs][N] and adds a bias [N]; an activation acts on the layer before it;
- * `{ ... }+` adds what goes into the block to what comes out of it, `{ ... }cat` puts the channels of both side by side. `zeroth list layers` names them all.
+ * `{ B }+` adds what goes into the block to what comes out of it, `{ B }cat` puts the channels of both side by side. With two branches, which
+ * both take what goes in, it is what comes out of these: `{ A | B }+`, `{ A | B }cat`; three nest: `{ { A | B }+ | C }+`.
+ * `zeroth list layers` names all words.
  *
  * An example is an image, height x width x channels, channels last; a row of a table has one pixel. `dense` takes the numbers of an
  * image in that order.

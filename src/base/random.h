@@ -17,9 +17,10 @@ typedef enum zo_purpose {
     ZO_FOR_NOISE,    /* perturbations */
     ZO_FOR_DATA,     /* synthetic tasks */
     ZO_FOR_TESTS,
-    ZO_FOR_RULES,   /* noise in steps */
-    ZO_FOR_AUGMENT, /* changes of images */
-    ZO_FOR_FEATURES /* fixed weights of closed forms */
+    ZO_FOR_RULES,    /* noise in steps */
+    ZO_FOR_AUGMENT,  /* changes of images */
+    ZO_FOR_FEATURES, /* fixed weights of closed forms */
+    ZO_FOR_MEMBERS   /* seeds of an ensemble's members */
 } zo_purpose;
 
 typedef struct zo_stream {

@@ -191,7 +191,8 @@ static void report(const void *st, const double *results, zo_step_info *out)
     const zo_learner *l = s->trace.l;
     out->loss = zo_learner_mean(results, 1, l->batch, &out->dropped);
     /* the backward pass multiplies by the weights behind the lowest stage once more */
-    out->cost = zo_trace_cost(&s->trace) + l->batch * zo_net_tail_cost(l->net, s->lowest + 1);
+    out->cost = zo_trace_cost(&s->trace) +
+                l->batch * zo_net_stages_cost(l->net, s->lowest + 1, l->net->stages);
 }
 
 static bool plan(const void *st, int index, char *out, size_t room)

@@ -56,10 +56,11 @@ static zo_status check_net(zo_closed *c)
     const zo_net *net = c->net;
     const zo_stage *s = net->stage + net->stages - 1;
     if (strcmp(s->layer->info.name, "dense") != 0 || s->activation)
-        return zo_fail(c->ctx, ZO_UNSUPPORTED,
-                       "%s solves for a last layer that is dense, without an activation; \"%s\" "
-                       "does not end so: end it with dense%d",
-                       c->info->name, net->spec, net->outputs);
+        return zo_fail(
+            c->ctx, ZO_UNSUPPORTED,
+            "%s solves for a last layer that is dense, without an activation; \"%.200s%s\" "
+            "does not end so: end it with dense%d",
+            c->info->name, net->spec, strlen(net->spec) > 200 ? " ..." : "", net->outputs);
     c->last = net->stages - 1;
     c->p = s->rows;
     c->q = (size_t)net->outputs;
@@ -120,7 +121,7 @@ static size_t features_that_fit(const zo_closed *c, double room)
     return low;
 }
 
-static zo_status check_memory(const zo_closed *c)
+zo_status zo_closed_memory(const zo_closed *c)
 {
     const zo_context *ctx = c->ctx;
     zo_machine_info machine;
@@ -154,7 +155,7 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_logistic_check(c);
     if (!status) status = zo_closed_fill_check(c);
-    return status ? status : check_memory(c);
+    return status ? status : zo_closed_memory(c);
 }
 
 void zo_closed_fini(void *state)

@@ -23,6 +23,7 @@ enum {
     ZO_CLOSED_ROWS_ITEM = 32,
     ZO_CLOSED_LAMBDAS = 64,
     ZO_CLOSED_STEPS = 8,
+    ZO_CLOSED_MEMBERS = 64,
     ZO_CLOSED_MANY = 2000 /* features that are rounded unless the settings say otherwise */
 };
 
@@ -50,7 +51,7 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, lambda_most, bias, whiten;
-    int64_t lambdas, copies, units, iterations, stages;
+    int64_t lambdas, copies, units, iterations, stages, ensemble;
     int weights, filters, pooling, body, preset, loss, precision;
     bool fields, balance;
     char class_weights[ZO_TEXT_MAX];
@@ -69,6 +70,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_TEXT_ROW(zo_closed_settings, class_weights, "", "class:weight,class:weight: rows of these classes, by name or number from 0, weigh so much, others 1; balance comes on top"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_AUTO, "auto|bfloat16|float32", "features about their mean, as sums of products see them: rounded to bfloat16, which is faster, or as they are; auto: rounded from 2,000 features on"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, ensemble, 1, 1, ZO_CLOSED_MEMBERS, "members, each with a seed of its own, solved one after the other; their outputs are averaged"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
 
@@ -114,7 +116,7 @@ typedef struct zo_closed {
     char line[ZO_TEXT_MAX + 64];
 } zo_closed;
 
-/* The operations of a class whose state is a zo_closed, but init and spec. */
+/* What a trainer does, for one closed form; closed_ensemble.h makes a class of it. */
 zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *def,
                          const zo_method *method, zo_net *net, const zo_class_info *info);
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out);
@@ -127,12 +129,8 @@ bool zo_closed_load(void *state, zo_reader *in);
 const char *zo_closed_setting(const void *state, int index);
 const char *zo_closed_plan(const void *state, int index);
 void zo_closed_fini(void *state);
-
-#define ZO_CLOSED_OPERATIONS                                                                       \
-    .state_size = sizeof(zo_closed), .late = true, .step = zo_closed_step, .net = zo_closed_net,   \
-    .progress = zo_closed_progress, .uses = zo_closed_uses, .save = zo_closed_save,                \
-    .saved = zo_closed_saved, .load = zo_closed_load, .setting = zo_closed_setting,                \
-    .plan = zo_closed_plan, .fini = zo_closed_fini
+/* Whether what it will hold fits into the memory that is left. Errors: NO_MEMORY. */
+zo_status zo_closed_memory(const zo_closed *c);
 
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,

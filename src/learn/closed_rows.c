@@ -98,7 +98,7 @@ void zo_closed_run(const zo_closed_rows *rows)
     zo_closed *c = rows->c;
     int64_t items = (rows->n + ZO_CLOSED_ROWS_ITEM - 1) / ZO_CLOSED_ROWS_ITEM;
     zo_parallel(c->ctx, items, run_item, (void *)rows);
-    c->cost += (double)rows->n * (zo_net_tail_cost(c->net, 0) - zo_net_tail_cost(c->net, rows->to));
+    c->cost += (double)rows->n * zo_net_stages_cost(c->net, 0, rows->to);
 }
 
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)

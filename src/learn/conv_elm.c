@@ -1,7 +1,7 @@
 /* conv-elm: fixed filters from whitened patches, pooled, beside random units on them, and one linear solve. */
 #include <stdio.h>
 
-#include "learn/closed.h"
+#include "learn/closed_ensemble.h"
 
 enum { FIRST_FILTERS = 8 };
 
@@ -31,7 +31,7 @@ static const zo_param params[] = {
 static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
                       const zo_method *method, zo_net *net)
 {
-    return zo_closed_init(state, ctx, def, method, net, &zo_trainer_conv_elm.info);
+    return zo_closed_ensemble_init(state, ctx, def, method, net, &zo_trainer_conv_elm.info);
 }
 
 /* Windows and cells that fit an image of `side`; of 28 x 28: patch7 and pad 2, cells of 6 or so pixels. */

@@ -1,7 +1,7 @@
 /* elm: extreme learning machine, random units and one linear solve. */
 #include <stdio.h>
 
-#include "learn/closed.h"
+#include "learn/closed_ensemble.h"
 
 static const zo_param params[] = {
     ZO_CLOSED_ROWS_TO(15, 10),
@@ -19,7 +19,7 @@ static const zo_param params[] = {
 static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
                       const zo_method *method, zo_net *net)
 {
-    return zo_closed_init(state, ctx, def, method, net, &zo_trainer_elm.info);
+    return zo_closed_ensemble_init(state, ctx, def, method, net, &zo_trainer_elm.info);
 }
 
 static zo_status spec(const zo_task *task, const char *const *settings, char *out, size_t room)

@@ -134,17 +134,26 @@ static zo_status freeze_places(const zo_net *net, const char *text, bool *frozen
     }
 }
 
+/* Frees the last layer with parameters before tensor `tensor`; where a block ends there, that of each branch. */
+static void free_last(const zo_net *net, int tensor, bool *frozen)
+{
+    while (tensor > 0 && !net->stage[tensor - 1].parameters) {
+        const zo_stage *s = net->stage + tensor - 1;
+        if (s->branched) free_last(net, s->skip, frozen);
+        tensor = s->layer->branches ? s->skip : tensor - 1;
+    }
+    if (tensor > 0) frozen[tensor - 1] = false;
+}
+
 zo_status zo_freeze_read(const zo_net *net, const char *text, bool *frozen)
 {
-    int last = -1, left = 0;
-    for (int i = 0; i < net->stages; i++) {
-        frozen[i] = false;
-        if (net->stage[i].parameters) last = i;
-    }
+    bool body = !strcmp(text, "body");
+    int left = 0;
+    for (int i = 0; i < net->stages; i++) frozen[i] = body && net->stage[i].parameters > 0;
     if (!strcmp(text, ZO_FREEZE_NONE)) return ZO_OK;
     zo_status status = ZO_OK;
-    if (!strcmp(text, "body"))
-        for (int i = 0; i < last; i++) frozen[i] = net->stage[i].parameters > 0;
+    if (body)
+        free_last(net, net->stages, frozen);
     else
         status = freeze_places(net, text, frozen);
     for (int i = 0; i < net->stages; i++) left += net->stage[i].parameters && !frozen[i];

@@ -34,11 +34,11 @@ void zo_layered_fini(zo_layered *l);
 /* Writes "key@layer=value" of the index-th given setting; false past the last. */
 bool zo_layered_show(const zo_layered *l, int index, char *out, size_t room);
 
-/* The value of the setting `freeze`: "none", "body" (all layers with parameters but the last one) or places with commas between. */
+/* The value of the setting `freeze`: "none", "body" (all layers with parameters but the last one, or the last of each branch) or places with commas between. */
 #define ZO_FREEZE_NONE "none"
 #define ZO_FREEZE_HELP                                                                             \
     "layers whose parameters stay: places of their words in the net, with commas between; body: "  \
-    "all but the last one; none"
+    "all but the last one, of each branch where the net ends with branches; none"
 
 /* frozen[stages] as that says. Errors: USAGE: no such layer, or nothing is left to train. */
 zo_status zo_freeze_read(const zo_net *net, const char *text, bool *frozen);

@@ -59,9 +59,10 @@ int64_t zo_learner_moving_all(const zo_learner *l)
 double zo_learner_stride(const zo_learner *l, int stage)
 {
     double most = l->loss_jumps;
-    for (int i = stage; i < l->net->stages; i++) {
-        const zo_layer_class *a = l->net->stage[i].activation;
-        double stride = a && a->jumps ? a->stride ? a->stride(l->net->stage[i].number) : 1 : 0;
+    const zo_net *net = l->net;
+    for (int i = stage < 0 ? 0 : stage; i < net->stages; i = zo_net_after(net, stage + 1, i)) {
+        const zo_layer_class *a = net->stage[i].activation;
+        double stride = a && a->jumps ? a->stride ? a->stride(net->stage[i].number) : 1 : 0;
         if (stride > most) most = stride;
     }
     return most;

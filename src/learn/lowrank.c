@@ -117,7 +117,7 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
 {
     state *s = st;
     const settings *given = set;
-    bool jump = zo_learner_jumps(l, 0);
+    bool jump = zo_learner_jumps(l, -1);
     zo_population_settings of = {.population = given->population,
                                  .examples = given->examples,
                                  .sigma = jump ? given->sigma_jump : given->sigma,

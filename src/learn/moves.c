@@ -106,6 +106,7 @@ void zo_moves_run(zo_moves *c, int i)
                     .in = zo_moves_waiting(c, i),
                     .ld = net->stage[i].ld_out,
                     .cache = c->trace->tensor,
+                    .all = true,
                     .example = c->example,
                     .scratch = c->scratch,
                     .most = c->rows};

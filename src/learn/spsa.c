@@ -28,7 +28,7 @@ static zo_status init(void *st, const void *set, const zo_learner *l)
 {
     state *s = st;
     s->set = *(const settings *)set;
-    if (zo_learner_jumps(l, 0)) s->set.sigma = s->set.sigma_jump;
+    if (zo_learner_jumps(l, -1)) s->set.sigma = s->set.sigma_jump;
     return zo_pair_init(&s->w, s->set.sigma, ZO_NOISE_RADEMACHER, l);
 }
 

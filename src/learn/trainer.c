@@ -103,6 +103,14 @@ static uint64_t definition_of(const zo_trainer *t, const zo_trainer_def *def)
     return zo_checksum_end(sum);
 }
 
+zo_status zo_trainer_dress(zo_net *net, const zo_task *task)
+{
+    zo_status status = zo_net_set_input(net, task->shift, task->scale);
+    if (!status) status = zo_net_set_output(net, task->target_shift, task->target_scale);
+    if (!status && task->encoder) status = zo_net_set_note(net, "task", task->encoder);
+    return status;
+}
+
 zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_trainer **out)
 {
     *out = NULL;
@@ -122,9 +130,8 @@ zo_status zo_trainer_create(zo_context *ctx, const zo_trainer_def *def, zo_train
     }
     *t = (zo_trainer){.ctx = ctx, .class = class, .state = state};
     status = class->init(state, ctx, def, &method, net);
-    if (!status) status = zo_net_set_input(net, def->task->shift, def->task->scale);
-    if (!status) status = zo_net_set_output(net, def->task->target_shift, def->task->target_scale);
-    if (!status && def->task->encoder) status = zo_net_set_note(net, "task", def->task->encoder);
+    if (!status) status = zo_trainer_dress(net, def->task);
+    if (!status && !(t->spec = zo_strdup(ctx, def->net->spec))) status = ZO_NO_MEMORY;
     if (status) {
         zo_trainer_destroy(t);
         return status;
@@ -140,6 +147,7 @@ void zo_trainer_destroy(zo_trainer *t)
     if (!t) return;
     t->class->fini(t->state);
     zo_free(t->ctx, t->good);
+    zo_free(t->ctx, t->spec);
     zo_free(t->ctx, t->state);
     zo_free(t->ctx, t);
 }

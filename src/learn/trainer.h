@@ -64,7 +64,8 @@ typedef struct zo_trainer_class {
 struct zo_trainer {
     zo_context *ctx;
     const zo_trainer_class *class;
-    bool hollow;         /* its task has no data: it can only replay; see zo_task_hollow() */
+    bool hollow; /* its task has no data: it can only replay; see zo_task_hollow() */
+    char *spec;  /* of the net that it was created with; that of the present one may be another */
     uint64_t definition; /* checksum of what a saved state must agree with */
     void *state;
     char *good; /* a saved state in memory, of as many bytes as save() writes; NULL: none is kept */
@@ -87,6 +88,9 @@ void zo_perturb_learn(zo_trainer *t, const zo_trainer *from);
 
 /* Sets the learner's present step, and its batch. */
 void zo_perturb_take_batch(zo_trainer *t, int64_t step);
+
+/* Gives a net the transforms and the encoder of the task. Errors: NO_MEMORY, USAGE. */
+zo_status zo_trainer_dress(zo_net *net, const zo_task *task);
 
 /* Of the class; NULL: none. */
 const zo_net *zo_trainer_average(const zo_trainer *t);

@@ -73,7 +73,7 @@ typedef struct zo_word {
 typedef enum zo_layer_kind {
     ZO_LAYER_STAGE,      /* a stage of its own */
     ZO_LAYER_ACTIVATION, /* acts on the stage before it */
-    ZO_LAYER_OPEN        /* begins a block that a residual layer ends */
+    ZO_LAYER_OPEN        /* begins a block */
 } zo_layer_kind;
 
 /* Room for what a stage's passes need besides their operands, one for each thread: see zo_net_room(). */
@@ -86,7 +86,7 @@ typedef struct zo_rows {
     size_t m;
     const float *in; /* [m][ld] */
     size_t ld;
-    const float *other; /* what came into the block that the layer ends: [m][ld_other] unless `example`, then row r is other[example[r]] */
+    const float *other; /* of a residual layer, tensor `skip`: [m][ld_other] unless `example`, then row r is other[example[r]] */
     const int32_t *example;
     float *z;                 /* [m][ld_out], NULL: not kept; may be h */
     float *h;                 /* [m][ld_out] */
@@ -116,7 +116,8 @@ typedef struct zo_layer_class {
 
     /* A stage. */
     bool product; /* its weights are a packed matrix [rows][columns] that a product multiplies by; applies the activation itself unless grouped */
-    bool residual;      /* ends a block, and takes what came into it beside what comes out of it */
+    bool residual; /* takes a second tensor, `other`: ends a block, or branches */
+    bool branches; /* ends the first branch of a block and begins the second: gives what came into the block again */
     bool flat;          /* takes numbers without gaps */
     bool padded;        /* takes pixels with pads */
     float first_weight; /* what weights begin with where they are not drawn: a gain's 1 */
@@ -165,7 +166,7 @@ typedef struct zo_layer_class {
     void (*backward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
                      const float *weight, const float *repacked, size_t m, const float *in,
                      size_t ld, const float *e, float *in_e, bool add);
-    /* Of a residual layer the errors of what came into its block: other_e[m][ld_other] += those from e. */
+    /* Of a residual layer the errors of its second tensor: other_e[m][ld_other] += those from e. */
     void (*past)(const zo_kernels *k, const struct zo_stage *s, size_t m, const float *e,
                  float *other_e);
 } zo_layer_class;
@@ -196,10 +197,11 @@ typedef struct zo_stage {
     double form_cost; /* of one row, a part of `cost`: what each call of forward() or inputs() takes anew, however few its columns or rows; 0: nothing */
 
     /* Tensor i is what comes into stage i. */
-    int skip;        /* residual: the tensor that came into the block */
+    int skip; /* residual: the second tensor, which came into the block; where a block of two branches ends, what came out of the first */
+    bool branched;   /* residual: it ends a block of two branches */
     zo_shape other;  /* its shape */
     size_t ld_other; /* its floats of an example */
-    bool shared;     /* the tensor that comes in is also taken at the end of a block */
+    bool shared;     /* the tensor that comes in is also taken by a residual stage */
     int slot;        /* of the outputs, among net->slots */
     size_t padded;   /* floats of zo_room.padded */
     size_t spread;   /* reference: floats of it that the backward pass takes */

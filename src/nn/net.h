@@ -84,9 +84,10 @@ typedef struct zo_tail {
     size_t m;
     const float *in; /* tensor `from`: [m][ld] */
     size_t ld;
-    /* Where the clean values of earlier tensors lie that blocks around `from` add: tensor i of example b at cache[i] + b * its floats. NULL
+    /* Where the clean values of earlier tensors lie that blocks around `from` take: tensor i of example b at cache[i] + b * its floats. NULL
      * when from = 0. */
     const float *const *cache;
+    bool all; /* all tensors lie there: a second branch that does not depend on tensor `from` is not run again */
     const int32_t *example; /* [m] examples of the rows; NULL: row r is example r */
     float *scratch;         /* zo_net_scratch(net, most) floats */
     size_t most; /* rows that the scratch is for. More may run where stages from .. last are narrow: m x their ld_out <= most x net->widest */
@@ -108,8 +109,13 @@ zo_room zo_net_room(const zo_net *net, float *scratch);
  * do. They lie without gaps. */
 const float *zo_net_tail(const zo_net *net, const zo_tail *t);
 
-/* Multiply-adds of one row through stages from .. last. */
+/* Multiply-adds of one row of such a tail with `all`; and through stages from .. to - 1. */
 double zo_net_tail_cost(const zo_net *net, int from);
+double zo_net_stages_cost(const zo_net *net, int from, int to);
+
+/* The stage after stage i, or i = from - 1, of those that see a change of tensor `from`: the one behind, but where the first branch of a block
+ * around `from` ends, the end of the block. */
+int zo_net_after(const zo_net *net, int from, int i);
 
 /* zo_net_load() from memory; `path` is for error texts. */
 zo_status zo_net_from_bytes(zo_context *ctx, const char *path, const char *bytes, size_t size,

@@ -97,14 +97,38 @@ static void find_other(const zo_net *net, const zo_tail *t, const zo_stage *s, z
     }
 }
 
+/* Whether what comes into stage s, which ends a block, is clean: the tail began in the first branch. */
+static bool takes_clean(const zo_net *net, const zo_tail *t, const zo_stage *s)
+{
+    return t->all && s->branched && s->skip >= t->from && net->stage[s->skip].skip < t->from;
+}
+
+/* The clean values of tensor i, a row for each of the tail's. */
+static const float *clean_rows(const zo_net *net, const zo_tail *t, int i)
+{
+    size_t ld = net->stage[i].ld_in;
+    float *to = zo_net_slot(net, t->scratch, t->most, i - 1);
+    for (size_t r = 0; r < t->m; r++) {
+        size_t example = t->example ? (size_t)t->example[r] : r;
+        memcpy(to + r * ld, t->cache[i] + example * ld, ld * sizeof *to);
+    }
+    return to;
+}
+
+static int after(const zo_net *net, const zo_tail *t, int i)
+{
+    return t->all ? zo_net_after(net, t->from, i) : i + 1;
+}
+
 const float *zo_net_tail(const zo_net *net, const zo_tail *t)
 {
     zo_room room = zo_net_room(net, t->scratch);
     const float *in = t->in;
     size_t ld = t->ld;
     int to = t->to ? t->to : net->stages;
-    for (int i = t->from; i < to; i++) {
+    for (int i = after(net, t, t->from - 1); i < to; i = after(net, t, i)) {
         const zo_stage *s = net->stage + i;
+        if (takes_clean(net, t, s)) in = clean_rows(net, t, i), ld = s->ld_in;
         zo_rows rows = {.m = t->m, .in = in, .ld = ld, .h = zo_net_slot(net, t->scratch, t->most, i)};
         if (s->layer->residual) find_other(net, t, s, &rows);
         zo_stage_forward(net, s, &room, zo_stage_weight(s, t->params), zo_stage_bias(s, t->params),
@@ -115,10 +139,27 @@ const float *zo_net_tail(const zo_net *net, const zo_tail *t)
     return in;
 }
 
+int zo_net_after(const zo_net *net, int from, int i)
+{
+    int next = i + 1;
+    if (next >= net->stages || !net->stage[next].layer->branches || net->stage[next].skip >= from)
+        return next;
+    for (i = next; net->stage[next].skip != i;) next++;
+    return next;
+}
+
 double zo_net_tail_cost(const zo_net *net, int from)
 {
     double cost = 0;
-    for (int i = from; i < net->stages; i++) cost += net->stage[i].cost;
+    for (int i = zo_net_after(net, from, from - 1); i < net->stages; i = zo_net_after(net, from, i))
+        cost += net->stage[i].cost;
+    return cost;
+}
+
+double zo_net_stages_cost(const zo_net *net, int from, int to)
+{
+    double cost = 0;
+    for (int i = from; i < to; i++) cost += net->stage[i].cost;
     return cost;
 }
 

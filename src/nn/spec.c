@@ -237,7 +237,7 @@ typedef struct building {
     zo_net *net;
     const word *words;
     int *open,
-        *begun; /* [opened] of the blocks around: their first stage; the place of the word that opened them */
+        *begun; /* [opened] of the blocks around: the tensor that their end takes; the place of the word that opened them */
     int opened;
     int64_t most; /* parameters; 0: any */
 } building;
@@ -276,7 +276,8 @@ static zo_status add_stage(building *b, const zo_layer_class *class, const zo_wo
     s->ld_in = zo_shape_floats(in);
     s->decimal = (float)((double)read->decimal / ZO_MILLION);
     if (class->residual) {
-        s->skip = b->open[b->opened];
+        s->skip = b->open[class->branches ? b->opened - 1 : b->opened];
+        s->branched = !class->branches && net->stage[s->skip].layer->branches;
         s->other = net->stage[s->skip].in;
         s->ld_other = zo_shape_floats(&s->other);
     }
@@ -320,16 +321,48 @@ static zo_status arrange(building *b, bool flat, bool padded, int at)
     return ZO_OK;
 }
 
+static bool begins(const zo_layer_class *c) { return c->kind == ZO_LAYER_OPEN || c->branches; }
+
 static zo_status add_activation(building *b, int at)
 {
     zo_net *net = b->net;
     const word *w = b->words + at;
     zo_stage *last = net->stages ? net->stage + net->stages - 1 : NULL;
-    if (!last || last->activation || (at && b->words[at - 1].class->kind == ZO_LAYER_OPEN))
+    if (!last || last->activation || (at && begins(b->words[at - 1].class)))
         return bad_word(net->ctx, w, at, "an activation follows a layer, as in \"dense128 relu\"");
     last->activation = w->class;
     last->number = w->read.numbers ? (int)w->read.number[0] : 0;
     return ZO_OK;
+}
+
+static zo_status add_branch(building *b, int at)
+{
+    zo_net *net = b->net;
+    const word *w = b->words + at;
+    if (!b->opened) return bad_word(net->ctx, w, at, "stands in no block: { A | B }+ has branches");
+    if (begins(b->words[at - 1].class) && !b->words[at - 1].class->branches)
+        return bad_word(net->ctx, w, at,
+                        "the first branch has no layer; without branches, { B }+ takes what came "
+                        "into the block");
+    int *open = b->open + b->opened - 1;
+    if (net->stage[*open].layer->branches)
+        return bad_word(net->ctx, w, at,
+                        "a block has two branches: nest, as in { { A | B }+ | C }+");
+    zo_status status = add_stage(b, w->class, &w->read, at);
+    *open = net->stages - 1;
+    return status;
+}
+
+/* NULL, or what is wrong. */
+static const char *end_block(building *b, int at)
+{
+    if (!b->opened) return "ends a block that no { began";
+    b->opened--;
+    if (b->words[at - 1].class->kind == ZO_LAYER_OPEN) return "the block has no layer";
+    if (b->words[at - 1].class->branches)
+        return "the second branch has no layer; without branches, { A }+ takes what came into the "
+               "block";
+    return NULL;
 }
 
 static zo_status add_word(building *b, int at)
@@ -343,11 +376,9 @@ static zo_status add_word(building *b, int at)
         b->open[b->opened++] = net->stages;
         return status;
     }
-    if (w->class->residual) {
-        if (!b->opened) return bad_word(net->ctx, w, at, "ends a block that no { began");
-        if (b->open[--b->opened] == net->stages)
-            return bad_word(net->ctx, w, at, "the block has no layer");
-    }
+    if (w->class->branches) return add_branch(b, at);
+    const char *why = w->class->residual ? end_block(b, at) : NULL;
+    if (why) return bad_word(net->ctx, w, at, why);
     zo_status status = arrange(b, w->class->flat, w->class->padded, at);
     return status ? status : add_stage(b, w->class, &w->read, at);
 }

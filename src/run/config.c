@@ -32,7 +32,7 @@ static json_t *about(const zo_train_def *def, const zo_trainer *t, bool *failed)
     zo_json_set(o, "threads", json_integer(zo_context_threads(net->ctx)), failed);
     zo_json_set(o, "parameters", json_integer(zo_net_parameters(net)), failed);
     zo_json_set(o, "inputs", json_integer(zo_net_inputs(net)), failed);
-    zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
+    zo_json_set(o, "net", json_string(t->spec), failed);
     if (is_table(json_string_value(json_object_get(task, "task"))))
         add_path(o, "path", json_string_value(json_object_get(task, "task")), failed);
     add_path(o, "data", json_string_value(json_object_get(task, "data")), failed);
@@ -60,7 +60,7 @@ static json_t *config_of(const zo_train_def *def, const zo_trainer *t, bool *fai
     zo_json_set(o, "task", json_incref(name), failed);
     if (json_is_string(data)) zo_json_set(o, "data", json_incref(data), failed);
     zo_json_set(o, "method", json_string(t->class->info.name), failed);
-    if (!def->init_path) zo_json_set(o, "net", json_string(zo_net_spec(zo_trainer_net(t))), failed);
+    if (!def->init_path) zo_json_set(o, "net", json_string(t->spec), failed);
     zo_json_set(o, "seed", json_string(seed), failed);
     if (def->init_path) zo_json_set(o, "init", json_string(def->init_path), failed);
     set_positive(o, "seconds", def->seconds, failed);

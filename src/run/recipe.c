@@ -66,7 +66,7 @@ static void add_net(json_t *o, const zo_train_def *def, const zo_trainer *t, con
                     bool *failed)
 {
     const zo_net *net = zo_trainer_net(t);
-    zo_json_set(o, "net", json_string(zo_net_spec(net)), failed);
+    zo_json_set(o, "net", json_string(t->spec), failed);
     zo_json_set(o, "inputs", json_integer(net->inputs), failed);
     if (zo_shape_pixels(&net->in) > 1)
         zo_json_set(o, "shape",
