@@ -147,6 +147,9 @@ static inline void shape64(stage64 *s, const char *word)
         s->decimal = strtod(word + strlen(s->name), NULL);
     } else if (!strcmp(s->name, "flatten")) {
         s->out = (size64){1, 1, count64(s->in)};
+    } else if (!strcmp(s->name, "image")) {
+        int height = number[0], width = number[n - 1];
+        s->out = (size64){height, width, count64(s->in) / (height * width)};
     }
     s->biases = s->weights && bias ? s->out.c : 0;
 }

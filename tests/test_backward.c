@@ -111,6 +111,7 @@ static const struct {
      {4, 4, 2}},
     {"conv2x3 tanh { flatten dense4 tanh | conv2x2 tanh flatten }cat dense3", {4, 4, 2}},
     {"dense5 { dense4 tanh }cat dense3", {1, 1, 4}},
+    {"conv1x6 flatten scale { image4x2 conv2x3 tanh flatten }cat dense3", {4, 4, 1}},
     {"{ conv3x2,same tanh }cat conv2x4 tanh dense3", {4, 4, 2}},
     {"conv1x4 { { conv1x3 tanh }cat tanh conv3x17,same }cat tanh { scale }+ dense3", {4, 4, 2}},
     {"{ scale | conv3x2,same tanh }+ { dwconv3,same tanh | norm }+ pool2 dense3", {4, 4, 2}},

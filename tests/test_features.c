@@ -98,6 +98,29 @@ static void both_sides_are_their_formula(void **state)
     }
 }
 
+/* ---- image ---- */
+
+/* Numbers keep their order: a row that was an image is the same image again, whatever its channels. */
+static void rows_become_images(void **state)
+{
+    static const char *const specs[] = {"dense36 image3x4 conv2x5 relu dense3",
+                                        "dense40 image2 pool2 twosided0.1",
+                                        "flatten scale { image2x3 conv2x7 relu flatten }cat dense3",
+                                        "image6x1 global-max dense2"};
+    uint64_t seed = 75;
+    (void)state;
+    for (int i = 0; i < 80; i++) {
+        size64 in = {2, 3, pick_channels(&seed)};
+        check_spec(ctx, specs[i % 4], in, draw_bits(&seed));
+    }
+    float x[18], y[18];
+    for (int i = 0; i < 18; i++) x[i] = (float)i;
+    zo_net *net = make_images_net(ctx, "flatten image3x2", (size64){3, 2, 3}, 1);
+    assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+    assert_same_floats(y, x, 18, "an image");
+    zo_net_destroy(net);
+}
+
 /* Channels come in their order, those above the threshold first. */
 static void both_sides_have_known_values(void **state)
 {
@@ -345,6 +368,7 @@ int main(void)
         cmocka_unit_test(patches_are_their_formula),
         cmocka_unit_test(patches_keep_their_digits),
         cmocka_unit_test(both_sides_are_their_formula),
+        cmocka_unit_test(rows_become_images),
         cmocka_unit_test(both_sides_have_known_values),
         cmocka_unit_test(cells_are_their_formula),
         cmocka_unit_test(cells_begin_where_numpy_begins_them),

@@ -14,11 +14,21 @@ static bool is_layer(const zo_stage *s, const char *name)
     return !strcmp(s->layer->info.name, name);
 }
 
+/* Whether a stage's columns are units on features, which a scale layer before it has made alike: random, whether each sees all of them or, as a
+ * convolution's, a part. */
+static bool has_units(const zo_closed *c, int stage)
+{
+    if (is_layer(c->net->stage + stage, "dense")) return true;
+    int scale = zo_closed_next_scale(c, 0);
+    return is_layer(c->net->stage + stage, "conv") && scale >= 0 && scale < stage;
+}
+
 /* Whether the filters of a stage are made of patches. */
 static bool from_patches(const zo_closed *c, int stage)
 {
     const zo_stage *s = c->net->stage + stage;
-    return c->set.filters != ZO_CLOSED_RANDOM && (is_layer(s, "conv") || is_layer(s, "patch"));
+    return c->set.filters != ZO_CLOSED_RANDOM && !has_units(c, stage) &&
+           (is_layer(s, "conv") || is_layer(s, "patch"));
 }
 
 zo_status zo_closed_fill_check(const zo_closed *c)
@@ -47,11 +57,12 @@ zo_status zo_closed_fill_check(const zo_closed *c)
     return status;
 }
 
-/* Units of one dense stage, and examples of what comes into it: of the first stage all training rows, of others the features of some. */
+/* Units of one stage, and examples of what comes into it: of the first stage all training rows, of others the features of some. */
 typedef struct units {
     zo_closed *c;
     int stage;
     bool raw;    /* its inputs are those of the net */
+    int weights; /* zo_closed_weights; a convolution's units see no examples whole: normal ones */
     float *room; /* [workers][rows] */
     int64_t examples;
     const float *x; /* [examples][ld]; a reference */
@@ -157,9 +168,9 @@ static void draw_unit(void *arg, int64_t unit, int worker)
     zo_random r = zo_random_at(c->seed, ZO_FOR_FEATURES, (uint64_t)u->stage, (uint32_t)unit);
     double square = 0;
     for (int tries = 0; tries < 8 && square == 0; tries++) {
-        if (c->set.weights == ZO_CLOSED_NORMAL)
+        if (u->weights == ZO_CLOSED_NORMAL)
             for (size_t i = 0; i < n; i++) w[i] = (float)zo_random_normal(&r);
-        else if (c->set.weights == ZO_CLOSED_CLASS)
+        else if (u->weights == ZO_CLOSED_CLASS)
             draw_difference(u, &r, w, n);
         else
             draw_sum(u, unit, &r, w, n);
@@ -167,7 +178,7 @@ static void draw_unit(void *arg, int64_t unit, int worker)
         for (size_t i = 0; i < n; i++) square += (double)w[i] * (double)w[i];
     }
     double scale = square > 0 ? 1 / sqrt(square) : 0, bias = c->set.bias * zo_random_normal(&r);
-    if (u->raw && c->set.weights != ZO_CLOSED_NORMAL && c->task->height > 0)
+    if (u->raw && u->weights != ZO_CLOSED_NORMAL && c->task->height > 0)
         bias += scale * through_black(c->task, w);
     float *to = c->net->params + s->weight;
     for (size_t i = 0; i < n; i++)
@@ -224,20 +235,21 @@ static zo_status sort_classes(units *u)
     return ZO_OK;
 }
 
-static zo_status fill_dense(zo_closed *c, int stage)
+static zo_status fill_units(zo_closed *c, int stage)
 {
     const zo_stage *s = c->net->stage + stage;
     const zo_task *t = c->task;
     const zo_examples *part = &t->part[ZO_TRAIN];
-    bool raw = stage == 0, classes = c->set.weights != ZO_CLOSED_NORMAL;
+    bool raw = stage == 0, classes = is_layer(s, "dense") && c->set.weights != ZO_CLOSED_NORMAL;
     units u = {.c = c, .stage = stage, .raw = raw, .ld = s->rows};
+    u.weights = classes ? c->set.weights : ZO_CLOSED_NORMAL;
     u.room = zo_alloc_zero(c->ctx, (size_t)zo_context_threads(c->ctx) * s->rows, sizeof *u.room);
     zo_status status = u.room ? ZO_OK : ZO_NO_MEMORY;
     if (classes && raw) u.x = part->x, u.ld = (size_t)t->stride, u.examples = part->n;
     if (classes && !raw && !status) status = take_examples(&u);
     if (classes && !status) status = sort_classes(&u);
     if (!status) zo_parallel(c->ctx, (int64_t)s->columns, draw_unit, &u);
-    double terms = c->set.weights == ZO_CLOSED_CLASS_SUMS ? SUMMED_MOST : 2;
+    double terms = u.weights == ZO_CLOSED_CLASS_SUMS ? SUMMED_MOST : 2;
     c->cost += terms * (double)s->rows * (double)s->columns;
     void *all[] = {u.room, u.row, u.features, u.by_class, u.first, u.with};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
@@ -249,8 +261,8 @@ zo_status zo_closed_fill(zo_closed *c, int from)
     zo_status status = ZO_OK;
     int scale = zo_closed_next_scale(c, from), end = scale < 0 ? c->last : scale;
     for (int i = from; i < end && c->set.body == ZO_CLOSED_FILL && !status; i++) {
-        if (is_layer(c->net->stage + i, "dense"))
-            status = fill_dense(c, i);
+        if (has_units(c, i))
+            status = fill_units(c, i);
         else if (from_patches(c, i))
             status = zo_closed_patches(c, i);
     }

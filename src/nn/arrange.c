@@ -1,5 +1,6 @@
-/* flatten: the numbers of an image as one row; it copies only where pixels have pads. spread, its opposite, has no word: it stands between
- * a network's inputs and a layer that takes pixels with pads. */
+/* flatten: the numbers of an image as one row; it copies only where pixels have pads. image: a row as an image. spread, pixels with pads, has no
+ * word: it stands between a network's inputs and a layer that takes them so. */
+#include <stdio.h>
 #include <string.h>
 
 #include "nn/layer.h"
@@ -19,6 +20,19 @@ static const char *shape_spread(zo_stage *s, const zo_word *w)
     return NULL;
 }
 
+static const char *shape_image(zo_stage *s, const zo_word *w)
+{
+    int64_t height = w->number[0], width = w->number[w->numbers - 1];
+    if (s->inputs % (height * width)) {
+        snprintf(s->why, sizeof s->why, "%d numbers are no image of %lld x %lld pixels", s->inputs,
+                 (long long)height, (long long)width);
+        return s->why;
+    }
+    int channels = (int)(s->inputs / (height * width));
+    s->out = (zo_shape){(int)height, (int)width, channels, zo_round16((size_t)channels)};
+    return NULL;
+}
+
 /* Pixels of c numbers from rows of `from` floats to rows of `to` floats. */
 static void copy(float *out, size_t to, const float *in, size_t from, size_t pixels, size_t c,
                  bool add)
@@ -29,10 +43,19 @@ static void copy(float *out, size_t to, const float *in, size_t from, size_t pix
     }
 }
 
-/* Floats between pixels; one pixel among many is c numbers of a row. */
+/* Those of the image, on whichever side it is. */
+static size_t pixels_of(const zo_stage *s)
+{
+    size_t in = zo_shape_pixels(&s->in), out = zo_shape_pixels(&s->out);
+    return in > out ? in : out;
+}
+
+static size_t channels_of(const zo_stage *s) { return (size_t)s->inputs / pixels_of(s); }
+
+/* Floats between pixels; those of an image lie without gaps in a row. */
 static size_t pitch_of(const zo_stage *s, const zo_shape *shape)
 {
-    return zo_shape_pixels(shape) == 1 ? (size_t)s->in.channels : shape->pitch;
+    return zo_shape_pixels(shape) == 1 ? channels_of(s) : shape->pitch;
 }
 
 static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room, const float *weight,
@@ -41,7 +64,7 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
     (void)k, (void)room, (void)weight, (void)bias, (void)column, (void)n;
     for (size_t i = 0; i < r->m; i++)
         copy(r->z + i * s->ld_out, pitch_of(s, &s->out), r->in + i * r->ld, pitch_of(s, &s->in),
-             zo_shape_pixels(&s->in), (size_t)s->in.channels, false);
+             pixels_of(s), channels_of(s), false);
 }
 
 static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
@@ -51,7 +74,7 @@ static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room
     (void)k, (void)room, (void)weight, (void)repacked, (void)in, (void)ld;
     for (size_t i = 0; i < m; i++)
         copy(in_e + i * s->ld_in, pitch_of(s, &s->in), e + i * s->ld_out, pitch_of(s, &s->out),
-             zo_shape_pixels(&s->in), (size_t)s->in.channels, add);
+             pixels_of(s), channels_of(s), add);
 }
 
 const zo_layer_class zo_layer_flatten = {
@@ -60,6 +83,20 @@ const zo_layer_class zo_layer_flatten = {
     .gives = "inputs",
     .copies = true,
     .shape = shape_flat,
+    .forward = forward,
+    .backward = backward,
+};
+
+const zo_layer_class zo_layer_image = {
+    .info = {"image", "imageHxW: a row of numbers as an image of lines, pixels, channels", "",
+             ZO_USES_NOTHING, zo_no_params},
+    .least_numbers = 1,
+    .most_numbers = 2,
+    .most = 1 << 12,
+    .example = "image4x4",
+    .gives = "H x W x inputs / (H W)",
+    .flat = true,
+    .shape = shape_image,
     .forward = forward,
     .backward = backward,
 };

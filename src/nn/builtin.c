@@ -2,7 +2,7 @@
 #include "nn/loss.h"
 
 extern const zo_layer_class zo_layer_dense, zo_layer_conv, zo_layer_dwconv, zo_layer_patch,
-    zo_layer_pool, zo_layer_meanpool, zo_layer_global_max, zo_layer_global_mean, zo_layer_flatten,
+    zo_layer_pool, zo_layer_meanpool, zo_layer_global_max, zo_layer_global_mean, zo_layer_flatten, zo_layer_image,
     zo_layer_norm, zo_layer_scale, zo_layer_twosided, zo_layer_cells, zo_layer_open,
     zo_layer_branch, zo_layer_residual, zo_layer_concatenate;
 #define DECLARE(ID, name) extern const zo_layer_class zo_layer_##name;
@@ -19,6 +19,7 @@ const zo_class_info *const zo_layer_classes[] = {
     &zo_layer_global_max.info,
     &zo_layer_global_mean.info,
     &zo_layer_flatten.info,
+    &zo_layer_image.info,
     &zo_layer_norm.info,
     &zo_layer_scale.info,
     &zo_layer_twosided.info,
