@@ -62,6 +62,7 @@ double zo_learner_stride(const zo_learner *l, int stage)
     for (int i = stage; i < l->net->stages; i++) {
         const zo_layer_class *a = l->net->stage[i].activation;
         double stride = a && a->jumps ? a->stride ? a->stride(l->net->stage[i].number) : 1 : 0;
+        if (l->net->stage[i].layer->jumps && stride < 1) stride = 1;
         if (stride > most) most = stride;
     }
     return most;
