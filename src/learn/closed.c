@@ -1,5 +1,5 @@
 /* The trainer around a closed form: definition, phases, state. */
-#include "learn/closed.h"
+#include "learn/closed_sketch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -128,6 +128,10 @@ static zo_status check_memory(const zo_closed *c)
     room -= (double)ctx->held;
     if (need <= room) return ZO_OK;
     size_t fit = features_that_fit(c, room), units = 0;
+    if (c->sketch)
+        return zo_fail(ctx, ZO_NO_MEMORY,
+                       "%s: %zu sums of inputs take %.3g GiB, %.3g GiB are there: set sketch=%zu",
+                       c->info->name, c->p, need / gib, room / gib, fit);
     for (int i = 0; i < c->last; i++) {
         const zo_stage *s = c->net->stage + i;
         if (!strcmp(s->layer->info.name, "dense")) units = s->columns;
@@ -150,6 +154,7 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
     if (!status) status = check_net(c);
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_fill_check(c);
+    if (!status) status = zo_closed_sketch_init(c);
     return status ? status : check_memory(c);
 }
 
@@ -158,7 +163,7 @@ void zo_closed_fini(void *state)
     zo_closed *c = state;
     const zo_context *ctx = c->ctx;
     if (!ctx) return;
-    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch};
+    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch, c->sketch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
     zo_gram_destroy(c->gram);
     zo_net_destroy(c->net);
@@ -367,8 +372,9 @@ const char *zo_closed_plan(const void *state, int index)
     bool chosen = !(c->set.lambda > 0);
     if (index == 0)
         snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
-                 s->word, c->net->word[s->word], c->p, zo_closed_bytes(c, c->p) / 1e9);
+                 "%d %s: solved by least squares for %zu %s, all before it fixed; %.3g GB", s->word,
+                 c->net->word[s->word], c->p, c->sketch ? "sums of its inputs" : "features",
+                 zo_closed_bytes(c, c->p) / 1e9);
     else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
         snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
                  chosen ? ", chosen on validation" : "", (long long)c->position);

@@ -2,7 +2,7 @@
  *
  *     fill       the body's weights: whitened patches, random units (closed_fill.c)
  *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c)
- *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
+ *     rows       a tile of training rows at a time through the body, sketched (closed_sketch.c), into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
  * Each is a step of its own, rows one for each tile. Which rows lie in a tile depends on the seed alone, sums run in a fixed order: the bits
@@ -22,14 +22,18 @@ typedef enum zo_closed_weights {
     ZO_CLOSED_CLASS,
     ZO_CLOSED_CLASS_SUMS
 } zo_closed_weights;
-typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
+typedef enum zo_closed_filters {
+    ZO_CLOSED_PATCHES,
+    ZO_CLOSED_RANDOM,
+    ZO_CLOSED_PCA
+} zo_closed_filters;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
-/* Of both classes; a class's table has those that mean something to it. */
+/* Of all classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
-    int64_t lambdas, copies, units;
+    int64_t lambdas, copies, units, sketch, maps;
     int weights, filters, body, preset;
     bool fields, balance;
 } zo_closed_settings;
@@ -42,6 +46,8 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
+#define ZO_CLOSED_SKETCH_ROW(standard)                                                             \
+    ZO_PARAM_INT_ROW(zo_closed_settings, sketch, standard, 0, 1000000, "the solve sees so many sums of the last layer's inputs, each added with a random sign to a random one; 0: the inputs")
 /* clang-format on */
 
 typedef enum zo_closed_phase {
@@ -60,8 +66,10 @@ typedef struct zo_closed {
     zo_closed_settings set;
     zo_augment_settings augment_set;
     zo_augment augment;
-    size_t p, q; /* features, outputs */
-    int last;    /* stage that is solved for */
+    size_t p, q;     /* features that the solve sees, outputs */
+    size_t width;    /* inputs of the last layer: p, unless they are sketched */
+    int32_t *sketch; /* [width] where input i is added, ~ where it is subtracted; NULL: p = width */
+    int last;        /* stage that is solved for */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
     zo_gram *gram;                 /* NULL before the first tile */
@@ -102,8 +110,9 @@ zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *in
 
 /* ---- closed_rows.c ---- */
 
-/* Rows of tensor `to` of the net (what comes into stage `to`), floats_of() apart and without pads at the end where it has one pixel. Row r of the
- * training part in the order of the run, copies behind all rows; `part` another: in its own order. out [n][ld]; ld >= its floats without pads. */
+/* Rows of tensor `to` of the net (what comes into stage `to`; net->stages: what comes out), floats_of() apart and without pads at the end where it
+ * has one pixel. Row r of the training part in the order of the run, copies behind all rows; `part` another: in its own order. out [n][ld]; ld >=
+ * its floats without pads. Tensor c->last comes as the solve sees it, p sums where there is a sketch. */
 typedef struct zo_closed_rows {
     zo_closed *c;
     zo_part part;

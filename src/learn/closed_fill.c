@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "learn/closed.h"
+#include "learn/closed_pca.h"
 
 enum { FIELD_LEAST = 10, SUMMED_MOST = 1000 };
 
@@ -172,6 +172,8 @@ zo_status zo_closed_fill(zo_closed *c)
         const zo_stage *s = c->net->stage + i;
         if (is_layer(s, "dense"))
             status = fill_dense(c, i);
+        else if ((is_layer(s, "conv") || is_layer(s, "eachconv")) && c->set.filters == ZO_CLOSED_PCA)
+            status = zo_closed_pca(c, i);
         else if (has_filters(s) && c->set.filters == ZO_CLOSED_PATCHES)
             status = zo_closed_patches(c, i);
     }

@@ -5,14 +5,15 @@
 
 static const zo_param params[] = {
     ZO_CLOSED_ROWS,
+    ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
                         "the net, where none is given: 100 filters and 4,000 units, or 150 and "
                         "10,000"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 0, 0, 1000000,
                      "units of that net instead; 0: as preset says"),
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|random",
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PATCHES, "patches|random|pca",
                         "of conv and patch layers: whitened patches of training images, or as "
-                        "drawn"),
+                        "drawn; pca: leading eigenvectors of patches, of conv and eachconv"),
     ZO_PARAM_REAL_ROW(zo_closed_settings, whiten, 0.05, 1e-6, 1e3,
                       "added to the variances of patches before whitening"),
     ZO_PARAM_END,
