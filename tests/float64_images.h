@@ -129,6 +129,11 @@ static inline void shape64(stage64 *s, const char *word)
         s->out.c = c * number[n - 1];
         s->weights = s->height * s->width * number[n - 1];
         bias = false;
+    } else if (!strcmp(s->name, "eachdense")) {
+        s->decimal = number[1];
+        s->out.c = c / number[0] * number[1];
+        s->weights = number[0] * number[1];
+        bias = false;
     } else if (!strcmp(s->name, "hashhist")) {
         window64(s, word, number[0], number[0], number[0]);
         s->decimal = number[1];
@@ -287,6 +292,16 @@ static inline double eachconv64(const stage64 *s, const double *in, int y, int x
     return sum;
 }
 
+/* Output f: sum f % N of the channels of group f / N. */
+static inline double eachdense64(const stage64 *s, const double *in, int y, int x, int f)
+{
+    int sums = (int)s->decimal, group = s->weights / sums;
+    const double *at = in + (y * s->in.w + x) * s->in.c + f / sums * group;
+    double sum = 0;
+    for (int l = 0; l < group; l++) sum += at[l] * s->w[l * sums + f % sums];
+    return sum;
+}
+
 /* Pixels of the block where each sign of a group of channels is the digit of the code. */
 static inline double hashhist64(const stage64 *s, const double *in, int y, int x, int f)
 {
@@ -402,6 +417,8 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         each64(s, in, z, dwconv64);
     else if (!strcmp(s->name, "eachconv"))
         each64(s, in, z, eachconv64);
+    else if (!strcmp(s->name, "eachdense"))
+        each64(s, in, z, eachdense64);
     else if (!strcmp(s->name, "hashhist"))
         each64(s, in, z, hashhist64);
     else if (strstr(s->name, "pool") || !strncmp(s->name, "global-", 7))

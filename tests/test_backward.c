@@ -82,6 +82,7 @@ static const struct {
     {"dwconv2,same scale dense9 tanh dense3", {3, 3, 17}},
     {"conv2x3 tanh eachconv3x2x4,same,stride2 tanh eachconv2x17,dilation2,same tanh dense3",
      {5, 5, 2}},
+    {"conv2x6 tanh eachdense3x4 tanh eachdense4x17 tanh eachdense34x2 dense3", {4, 3, 2}},
 };
 enum { NETS = sizeof nets / sizeof *nets };
 

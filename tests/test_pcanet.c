@@ -231,6 +231,34 @@ static void filters_are_leading_eigenvectors(void **state)
     zo_task_destroy(task);
 }
 
+/* Of groups of channels the eigenvectors are those of the covariance: here of rows of a table, one group each. */
+static void sums_are_principal_components(void **state)
+{
+    (void)state;
+    enum { D = 12 };
+    zo_task *task = make_task(ctx, 300, D, 3, 3);
+    zo_examples *part = &task->part[ZO_TRAIN];
+    real c[D * D] = {0}, mean[D] = {0}, n = (real)part->n;
+    for (int64_t e = 0; e < part->n; e++) {
+        float *x = part->x + e * task->stride;
+        for (int i = 0; i < D; i++) x[i] = 2 + (1 + 0.1f * (float)i) * x[i] + 0.5f * x[(i + 1) % D];
+        for (int i = 0; i < D; i++) mean[i] += (real)x[i] / n;
+    }
+    for (int64_t e = 0; e < part->n; e++) {
+        const float *x = part->x + e * task->stride;
+        for (int i = 0; i < D; i++)
+            for (int j = 0; j < D; j++)
+                c[i * D + j] += ((real)x[i] - mean[i]) * ((real)x[j] - mean[j]) / n;
+    }
+    zo_net *net = make_net(ctx, task, "eachdense12x4 dense3", 1);
+    zo_trainer *t = make_trainer(ctx, task, net, "pcanet", 4, SETTINGS("sketch=2"));
+    assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
+    assert_true(check_leading(zo_trainer_net(t), zo_trainer_net(t)->stage, c) < 1e-4L);
+    zo_trainer_destroy(t);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* Filters see no constant: adding one to all pixels changes nothing but the outputs whose windows lie outside. */
 static void filters_remove_means(void **state)
 {
@@ -466,6 +494,7 @@ int main(void)
         cmocka_unit_test(solutions_are_those_of_the_sketched_rows),
         cmocka_unit_test(wide_sketches_are_none),
         cmocka_unit_test(filters_are_leading_eigenvectors),
+        cmocka_unit_test(sums_are_principal_components),
         cmocka_unit_test(filters_remove_means),
         cmocka_unit_test(textures_are_told_apart),
         cmocka_unit_test(default_nets_fit_the_images),

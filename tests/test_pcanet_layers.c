@@ -51,6 +51,28 @@ static void filters_on_every_channel_are_nested_loops(void **state)
     assert_true(fit > 400 && same > 150 && strides > 100 && dilations > 50 && gaps > 150);
 }
 
+static void sums_of_groups_are_nested_loops(void **state)
+{
+    (void)state;
+    uint64_t seed = 43;
+    for (int i = 0; i < 300; i++) {
+        char spec[160];
+        static const int sums[] = {1, 2, 3, 8, 16, 17, 32};
+        int group = pick(&seed, 1, 20), groups = pick(&seed, 1, 5), n = sums[i % 7];
+        size64 in = {pick(&seed, 1, 5), pick(&seed, 1, 5), group * groups};
+        if (i % 2) {
+            snprintf(spec, sizeof spec, "eachdense%dx%d", group, n);
+        } else {
+            in.c = pick_channels(&seed);
+            snprintf(spec, sizeof spec, "conv1x%d tanh eachdense%dx%d tanh", group * groups, group,
+                     n);
+        }
+        zo_net *net = make_images_net(ctx, spec, in, draw_bits(&seed));
+        check_images(net, 2e-5);
+        zo_net_destroy(net);
+    }
+}
+
 /* Rows whose signs are uncertain in single precision are left out; of the rest most must be there. */
 static void check_histogram(const char *spec, size64 in, uint64_t seed, int *rows)
 {
@@ -140,6 +162,16 @@ static void turn_window(images64 *n)
     }
 }
 
+static void next_group(images64 *n)
+{
+    stage64 *s = n->stage; /* the first weight belongs to the last channel of the group */
+    for (int i = 0; i < 5; i++) {
+        double kept = s->w[i];
+        s->w[i] = s->w[s->weights - 5 + i];
+        s->w[s->weights - 5 + i] = kept;
+    }
+}
+
 static void without_overlap(images64 *n) { n->stage[1].stride = n->stage[1].height; }
 static void move_down(images64 *n) { n->stage[0].top++; }
 
@@ -150,6 +182,7 @@ static void broken_twins_are_noticed(void **state)
     check_twin(ctx, "eachconv3x4,same", in, turn_window);
     check_twin(ctx, "eachconv3x4,same", in, turn_digits);
     check_twin(ctx, "eachconv3x4,same", in, move_down);
+    check_twin(ctx, "eachdense3x5", in, next_group);
     in.c = 1;
     check_twin(ctx, "eachconv3x3,same hashhist3x3,stride2", in, turn_digits);
     check_twin(ctx, "eachconv3x3,same hashhist3x3,stride2", in, move_down);
@@ -179,6 +212,9 @@ static void wrong_words_are_refused_in_one_line(void **state)
         {"conv3x4 hashhist9x4", "does not fit an image"},
         {"hashhist2x13", "like hashhist7x8"},
         {"eachconv3", "like eachconv7x8"},
+        {"conv3x6 eachdense4x2", "6 channels come in, which are no groups of 4"},
+        {"conv3x64 eachdense64x33", "like eachdense256x16"},
+        {"eachdense1", "like eachdense256x16"},
         {"eachconv3x33", "like eachconv7x8"},
         {"eachconv3x8,nobias", "like eachconv7x8"},
         {"eachconv9x8", "does not fit an image"},
@@ -193,9 +229,9 @@ static void files_bring_them_back(void **state)
 {
     (void)state;
     zo_net *back,
-        *net =
-            make_images_net(ctx, "conv3x2,same eachconv2x3x4,same hashhist2x4,stride1 sqrt dense3",
-                            (size64){5, 6, 2}, 3);
+        *net = make_images_net(
+            ctx, "conv3x2,same eachconv2x3x4,same hashhist2x4,stride1 sqrt eachdense16x3 dense3",
+            (size64){5, 6, 2}, 3);
     const char *path = in_folder(folder, "net.safetensors");
     assert_int_equal(zo_net_save(net, path), ZO_OK);
     assert_int_equal(zo_net_load(ctx, path, &back), ZO_OK);
@@ -238,7 +274,8 @@ static void what_needs_no_derivative_trains_them(void **state)
 {
     (void)state;
     zo_task *task = make_images(ctx, 200, 6, 6, 1, 3, 3);
-    zo_net *net = make_net(ctx, task, "conv3x2,same tanh eachconv3x3,same hashhist3x3 dense3", 1);
+    zo_net *net = make_net(ctx, task,
+                           "conv3x2,same tanh eachconv3x3,same hashhist3x3 eachdense8x4 dense3", 1);
     static const char *const methods[] = {"nodes", "auto", "weights", "lowrank", "spsa", "mezo"};
     for (int i = 0; i < 6; i++) step_of_method(task, net, methods[i], NULL, NULL);
     const char *says = "the layer \"hashhist\" has no useful derivative";
@@ -255,7 +292,8 @@ static void what_needs_no_derivative_trains_them(void **state)
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
-    check_bits("conv3x5,same tanh eachconv3x8,same,stride2 hashhist2x8,stride1 sqrt dense3",
+    check_bits("conv3x5,same tanh eachconv3x8,same,stride2 hashhist2x8,stride1 sqrt "
+               "eachdense256x12 dense3",
                (size64){7, 8, 3});
     check_bits("eachconv2x17,dilation2 gelu eachconv3x1x32,same dense3", (size64){6, 6, 2});
 }
@@ -264,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(filters_on_every_channel_are_nested_loops),
+        cmocka_unit_test(sums_of_groups_are_nested_loops),
         cmocka_unit_test(histograms_are_nested_loops),
         cmocka_unit_test(codes_have_known_values),
         cmocka_unit_test(broken_twins_are_noticed),

@@ -172,7 +172,7 @@ zo_status zo_closed_fill(zo_closed *c)
         const zo_stage *s = c->net->stage + i;
         if (is_layer(s, "dense"))
             status = fill_dense(c, i);
-        else if ((is_layer(s, "conv") || is_layer(s, "eachconv")) && c->set.filters == ZO_CLOSED_PCA)
+        else if (zo_closed_pca_serves(s) && c->set.filters == ZO_CLOSED_PCA)
             status = zo_closed_pca(c, i);
         else if (has_filters(s) && c->set.filters == ZO_CLOSED_PATCHES)
             status = zo_closed_patches(c, i);

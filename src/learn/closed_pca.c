@@ -4,6 +4,8 @@
  *
  * The layer does not take the mean away, and need not: 1 (on a channel) is an eigenvector of eigenvalue 0, the others are at right angles to it, so
  * that a filter gives the same of p and of p + 1 m. That also holds at the edges of an image with zeros around, whose zeros the mean counts.
+ *
+ * Of what comes into an eachdense stage groups of channels at single pixels are taken as they are, and the eigenvectors are those of their covariance.
  */
 #include "learn/closed_pca.h"
 
@@ -36,10 +38,11 @@ typedef struct cutting {
     const zo_stage *s;
     int stage;
     size_t channels, terms, images, each; /* of a patch; each: patches of an image */
-    bool whole;                           /* a patch has all channels of what comes in */
-    float *image;                         /* [CHUNK][ld_in] what comes into the stage */
-    float *patch;                         /* [CHUNK * each][terms] */
-    float *none;                          /* [CHUNK * each] zeros: outputs that nobody asks for */
+    bool whole,
+        groups;   /* a patch has all channels of what comes in; is a group of channels of a pixel */
+    float *image; /* [CHUNK][ld_in] what comes into the stage */
+    float *patch; /* [CHUNK * each][terms] */
+    float *none;  /* [CHUNK * each] zeros: outputs that nobody asks for */
     double *second, *vector, *value, *filter;
     size_t first; /* image of the chunk at hand */
 } cutting;
@@ -71,6 +74,14 @@ static void cut(const cutting *a, const float *image, zo_random *r, float *p)
     }
 }
 
+static void take_group(const cutting *a, const float *image, zo_random *r, float *p)
+{
+    const zo_shape *in = &a->s->in;
+    size_t pixel = zo_random_below(r, (uint32_t)zo_shape_pixels(in)),
+           group = zo_random_below(r, (uint32_t)((size_t)in->channels / a->terms));
+    memcpy(p, image + pixel * in->pitch + group * a->terms, a->terms * sizeof *p);
+}
+
 static void cut_image(void *arg, int64_t item, int worker)
 {
     (void)worker;
@@ -79,10 +90,10 @@ static void cut_image(void *arg, int64_t item, int worker)
                                (uint32_t)(a->first + (size_t)item));
     float *p = a->patch + (size_t)item * a->each * a->terms;
     for (size_t i = 0; i < a->each; i++, p += a->terms)
-        cut(a, a->image + (size_t)item * a->s->ld_in, &r, p);
+        (a->groups ? take_group : cut)(a, a->image + (size_t)item * a->s->ld_in, &r, p);
 }
 
-/* a->second = sum of p p^T over all patches. */
+/* a->second = sum of p p^T over all patches; about their mean, of groups. */
 static zo_status collect(cutting *a, zo_gram *gram)
 {
     zo_closed *c = a->c;
@@ -102,7 +113,7 @@ static zo_status collect(cutting *a, zo_gram *gram)
     }
     if (status) return status;
     zo_moments m = zo_gram_close(gram);
-    status = zo_normal_init(&normal, c->ctx, &m, false);
+    status = zo_normal_init(&normal, c->ctx, &m, a->groups);
     if (!status) zo_normal_matrix64(&normal, a->second);
     zo_normal_fini(&normal);
     return status;
@@ -133,10 +144,10 @@ static void write_filters(const cutting *a)
     if (s->has_bias) memset(params + s->bias, 0, s->bias_floats * sizeof *params);
 }
 
-/* Channels have as many vectors as pixels of the window, but the constant ones. */
+/* Channels have as many vectors as pixels of the window, but the constant ones, which groups have too. */
 static zo_status check(const cutting *a)
 {
-    size_t most = a->terms - a->channels;
+    size_t most = a->terms - (a->groups ? 0 : a->channels);
     const char *name = a->c->info->name, *word = a->c->net->word[a->s->word];
     if (a->terms > TERMS_MOST)
         return zo_fail(a->c->ctx, ZO_USAGE,
@@ -144,10 +155,16 @@ static zo_status check(const cutting *a)
                        TERMS_MOST, word, a->terms);
     if (a->s->columns > most)
         return zo_fail(a->c->ctx, ZO_USAGE,
-                       "%s: \"%s\" has %zu filters, patches of %zu numbers without their mean "
-                       "have %zu leading vectors: take a larger window, or fewer filters",
+                       "%s: \"%s\" has %zu filters, patches of %zu numbers have %zu "
+                       "leading vectors besides constants: take a larger window, or fewer filters",
                        name, word, a->s->columns, a->terms, most);
     return ZO_OK;
+}
+
+bool zo_closed_pca_serves(const zo_stage *s)
+{
+    const char *name = s->layer->info.name;
+    return !strcmp(name, "conv") || !strcmp(name, "eachconv") || !strcmp(name, "eachdense");
 }
 
 zo_status zo_closed_pca(zo_closed *c, int stage)
@@ -155,8 +172,9 @@ zo_status zo_closed_pca(zo_closed *c, int stage)
     cutting a = {.c = c, .s = c->net->stage + stage, .stage = stage};
     int64_t n = c->task->part[ZO_TRAIN].n;
     a.terms = a.s->rows;
-    a.channels = a.terms / (a.s->window.height * a.s->window.width);
+    a.groups = !strcmp(a.s->layer->info.name, "eachdense");
     a.whole = !strcmp(a.s->layer->info.name, "conv");
+    if (!a.groups) a.channels = a.terms / (a.s->window.height * a.s->window.width);
     zo_status status = check(&a);
     if (status) return status;
     a.images = n < IMAGES_MOST ? (size_t)n : IMAGES_MOST;

@@ -9,8 +9,9 @@
  * value [d] are room. k <= d. */
 void zo_pca_leading(double *second, size_t d, size_t k, double *vector, double *value, double *to);
 
-/* Leading eigenvectors of patches of what comes into a conv or eachconv stage as its filters. Errors: USAGE (too large a window, more filters
- * than vectors), NO_MEMORY. */
+bool zo_closed_pca_serves(const zo_stage *s);
+/* Leading eigenvectors of patches of what comes into a conv or eachconv stage as its filters, or of groups of channels of what comes into an
+ * eachdense stage. Errors: USAGE (too large a window, more filters than vectors), NO_MEMORY. */
 zo_status zo_closed_pca(zo_closed *c, int stage);
 
 #endif
