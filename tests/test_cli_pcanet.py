@@ -23,7 +23,8 @@ class Pcanet(Command):
 
     def test_pcanet(self):
         self.table()
-        got = self.result("train", "t.csv", *ARGS, "--set", "sketch=300", "--set", "maps=3", "--out", "run")
+        got = self.result("train", "t.csv", *ARGS, "--set", "maps=3", "--set", "components=0", "--set", "units=0",
+                          "--set", "sketch=300", "--out", "run")
         self.assertEqual(got["net"], "conv3x3,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt dense2")
         self.assertEqual((got["trainer"], got["uses"]), ("pcanet", "loss derivative"))
         self.assertGreater(got["validation_accuracy"], 0.9)
@@ -44,8 +45,9 @@ class Pcanet(Command):
         self.table(rows=60)
         self.bad("train", "blobs", "--method", "pcanet", "--quiet", status=2, says=["images", "elm"])
         self.bad("train", "t.csv", *ARGS, "--set", "sketches=3", status=2, says="sketch")
-        self.bad("train", "t.csv", *ARGS, "--set", "maps=9", "--set", "sketch=9", status=2, says="leading vectors")
-        self.bad("train", "t.csv", *ARGS, "--memory", "100M", status=1, says=["8192 sums", "sketch="])
+        self.bad("train", "t.csv", *ARGS, "--set", "maps=9", "--set", "units=9", status=2, says="leading vectors")
+        self.bad("train", "t.csv", *ARGS, "--set", "components=0", "--set", "units=0", "--set", "sketch=9000", "--memory", "100M",
+                 status=1, says=["9000 sums", "set sketch="])
 
     def test_it_is_listed(self):
         self.assertIn("arXiv 1404.3606", self.good("list", "trainers", "pcanet").stdout)

@@ -33,7 +33,7 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 /* Of all classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
-    int64_t lambdas, copies, units, sketch, maps;
+    int64_t lambdas, copies, units, sketch, maps, components;
     int weights, filters, body, preset;
     bool fields, balance;
 } zo_closed_settings;
