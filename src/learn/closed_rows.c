@@ -5,7 +5,7 @@
 #include "base/random.h"
 #include "learn/closed_sketch.h"
 
-enum { STATISTICS_ROWS = 10000 };
+enum { STATISTICS_ROWS = 10000, WEIGHTS_NEAR = 131072 };
 #define DEVIATION_LEAST 1e-2 /* added to it: features that hardly move are not blown up */
 
 int64_t zo_closed_all_rows(const zo_closed *c)
@@ -18,15 +18,22 @@ int64_t zo_closed_place(const zo_closed *c, int64_t row)
     return c->order[row % c->task->part[ZO_TRAIN].n];
 }
 
+/* As many as the caches hold; but all of an item where weights are read anew for each call, which costs more than what lies further away. */
+static size_t rows_together(const zo_closed *c)
+{
+    size_t rows = ZO_CLOSED_ROWS_ITEM, weights = 0;
+    for (int i = 0; i < c->last; i++) weights += c->net->stage[i].weight_floats;
+    while (weights < WEIGHTS_NEAR && rows > 1 && rows * c->net->widest > 262144) rows /= 2;
+    return rows;
+}
+
 zo_status zo_closed_rows_init(zo_closed *c)
 {
     if (c->order) return ZO_OK;
     const zo_context *ctx = c->ctx;
     const zo_net *net = c->net;
     size_t n = (size_t)c->task->part[ZO_TRAIN].n, workers = (size_t)zo_context_threads(ctx);
-    c->rows = ZO_CLOSED_ROWS_ITEM;
-    while (c->rows > 8 && c->rows * net->widest > 131072) c->rows /= 2;
-    while (c->rows > 1 && c->rows * net->widest > 262144) c->rows /= 2; /* wide histograms */
+    c->rows = rows_together(c);
     c->x_floats = ZO_CLOSED_ROWS_ITEM * net->stage[0].ld_in;
     c->scratch_floats = zo_round16(zo_net_scratch(net, c->rows));
     c->x = zo_alloc_zero(ctx, workers * c->x_floats, sizeof *c->x);
