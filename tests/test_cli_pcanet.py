@@ -39,7 +39,7 @@ class Pcanet(Command):
                             "nodes", "--epochs", "1", "--set", "freeze=body", "--set", "lr=0.0001", "--quiet")
         self.assertGreater(later["validation_accuracy"], 0.9)
         self.bad("train", "t.csv", "--label", "what", "--set", "shape=8x8", "--init", "run", "--method", "backprop",
-                 "--quiet", status=1, says=["hashhist", "no useful derivative"])
+                 "--quiet", status=2, says=["hashhist", "no useful derivative"])
 
     def test_refusals(self):
         self.table(rows=60)

@@ -31,7 +31,10 @@ zo_status zo_closed_fill_check(const zo_closed *c)
     if (c->set.fields && t->height < 1)
         return zo_fail(c->ctx, ZO_USAGE, "%s: fields are for images, the task \"%s\" has none",
                        name, t->name);
-    return ZO_OK;
+    zo_status status = ZO_OK;
+    for (int i = 0; i < c->last && c->set.filters == ZO_CLOSED_PCA && !status; i++)
+        if (zo_closed_pca_serves(c->net->stage + i)) status = zo_closed_pca_check(c, i);
+    return status;
 }
 
 /* Units of one dense stage. */

@@ -144,27 +144,36 @@ static void write_filters(const cutting *a)
     if (s->has_bias) memset(params + s->bias, 0, s->bias_floats * sizeof *params);
 }
 
-/* Channels have as many vectors as pixels of the window, but the constant ones, which groups have too. */
-static zo_status check(const cutting *a)
-{
-    size_t most = a->terms - (a->groups ? 0 : a->channels);
-    const char *name = a->c->info->name, *word = a->c->net->word[a->s->word];
-    if (a->terms > TERMS_MOST)
-        return zo_fail(a->c->ctx, ZO_USAGE,
-                       "%s: filters=pca is for windows of up to %d numbers, \"%s\" has %zu", name,
-                       TERMS_MOST, word, a->terms);
-    if (a->s->columns > most)
-        return zo_fail(a->c->ctx, ZO_USAGE,
-                       "%s: \"%s\" has %zu filters, patches of %zu numbers have %zu "
-                       "leading vectors besides constants: take a larger window, or fewer filters",
-                       name, word, a->s->columns, a->terms, most);
-    return ZO_OK;
-}
-
 bool zo_closed_pca_serves(const zo_stage *s)
 {
     const char *name = s->layer->info.name;
     return !strcmp(name, "conv") || !strcmp(name, "eachconv") || !strcmp(name, "eachdense");
+}
+
+static bool is_dense(const zo_stage *s) { return !strcmp(s->layer->info.name, "eachdense"); }
+
+/* Channels of a patch. */
+static size_t channels_of(const zo_stage *s)
+{
+    return is_dense(s) ? 1 : s->rows / (s->window.height * s->window.width);
+}
+
+/* Channels have as many vectors as pixels of the window, but the constant ones, which groups have too. */
+zo_status zo_closed_pca_check(const zo_closed *c, int stage)
+{
+    const zo_stage *s = c->net->stage + stage;
+    size_t most = s->rows - (is_dense(s) ? 0 : channels_of(s));
+    const char *name = c->info->name, *word = c->net->word[s->word];
+    if (s->rows > TERMS_MOST)
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: filters=pca is for windows of up to %d numbers, \"%s\" has %zu", name,
+                       TERMS_MOST, word, s->rows);
+    if (s->columns > most)
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: \"%s\" has %zu filters, patches of %zu numbers have %zu leading "
+                       "vectors besides constants: take a larger window, or fewer filters",
+                       name, word, s->columns, s->rows, most);
+    return ZO_OK;
 }
 
 zo_status zo_closed_pca(zo_closed *c, int stage)
@@ -172,16 +181,14 @@ zo_status zo_closed_pca(zo_closed *c, int stage)
     cutting a = {.c = c, .s = c->net->stage + stage, .stage = stage};
     int64_t n = c->task->part[ZO_TRAIN].n;
     a.terms = a.s->rows;
-    a.groups = !strcmp(a.s->layer->info.name, "eachdense");
+    a.groups = is_dense(a.s);
     a.whole = !strcmp(a.s->layer->info.name, "conv");
-    if (!a.groups) a.channels = a.terms / (a.s->window.height * a.s->window.width);
-    zo_status status = check(&a);
-    if (status) return status;
+    a.channels = channels_of(a.s);
     a.images = n < IMAGES_MOST ? (size_t)n : IMAGES_MOST;
     double each = FLOATS_MOST / ((double)a.images * (double)a.terms);
     a.each = each < 4 ? 4 : each < PATCHES_OF_IMAGE ? (size_t)each : PATCHES_OF_IMAGE;
     zo_gram *gram = NULL;
-    status = allocate(&a);
+    zo_status status = allocate(&a);
     if (!status) status = zo_gram_create(c->ctx, a.terms, 1, false, &gram);
     if (!status) status = collect(&a, gram);
     if (!status) {
