@@ -62,6 +62,7 @@ static inline double stride64(const images64 *n, int i, bool zero_one)
     double most = zero_one ? 1 : 0;
     for (int from = i; i < n->stages; i = after64(n, from, i)) {
         const char *a = n->stage[i].activation;
+        if (!strcmp(n->stage[i].name, "hashhist")) most = fmax(most, 1);
         double levels = (1 << n->stage[i].number) - 1;
         if (!strcmp(a, "step") || !strcmp(a, "sign") || !strcmp(a, "wta")) most = fmax(most, 1);
         if (!strcmp(a, "quant")) most = fmax(most, 1.5 / levels);
@@ -133,6 +134,20 @@ static inline void shape64(stage64 *s, const char *word)
     } else if (!strcmp(s->name, "dwconv")) {
         window64(s, word, number[0], number[n - 1], 1);
         s->weights = s->height * s->width * c;
+    } else if (!strcmp(s->name, "eachconv")) {
+        window64(s, word, number[0], number[n - 2], 1);
+        s->out.c = c * number[n - 1];
+        s->weights = s->height * s->width * number[n - 1];
+        bias = false;
+    } else if (!strcmp(s->name, "eachdense")) {
+        s->decimal = number[1];
+        s->out.c = c / number[0] * number[1];
+        s->weights = number[0] * number[1];
+        bias = false;
+    } else if (!strcmp(s->name, "hashhist")) {
+        window64(s, word, number[0], number[0], number[0]);
+        s->decimal = number[1];
+        s->out.c = c / number[1] * (1 << number[1]);
     } else if (!strcmp(s->name, "norm") || !strcmp(s->name, "scale")) {
         s->weights = c;
     } else if (!strcmp(s->name, "pool") || !strcmp(s->name, "meanpool")) {
@@ -282,6 +297,47 @@ static inline double dwconv64(const stage64 *s, const double *in, int y, int x, 
     return sum;
 }
 
+/* Output f: filter f % N of channel f / N. */
+static inline double eachconv64(const stage64 *s, const double *in, int y, int x, int f)
+{
+    double sum = 0;
+    int filters = s->out.c / s->in.c;
+    for (int r = 0; r < s->height; r++) {
+        for (int q = 0; q < s->width; q++) {
+            const double *a = seen64(s, in, y, x, r, q, f / filters);
+            if (a) sum += *a * s->w[(r * s->width + q) * filters + f % filters];
+        }
+    }
+    return sum;
+}
+
+/* Output f: sum f % N of the channels of group f / N. */
+static inline double eachdense64(const stage64 *s, const double *in, int y, int x, int f)
+{
+    int sums = (int)s->decimal, group = s->weights / sums;
+    const double *at = in + (y * s->in.w + x) * s->in.c + f / sums * group;
+    double sum = 0;
+    for (int l = 0; l < group; l++) sum += at[l] * s->w[l * sums + f % sums];
+    return sum;
+}
+
+/* Pixels of the block where each sign of a group of channels is the digit of the code. */
+static inline double hashhist64(const stage64 *s, const double *in, int y, int x, int f)
+{
+    int digits = (int)s->decimal, codes = 1 << digits, count = 0;
+    for (int r = 0; r < s->height; r++) {
+        for (int q = 0; q < s->width; q++) {
+            bool same = seen64(s, in, y, x, r, q, 0) != NULL;
+            for (int i = 0; same && i < digits; i++) {
+                double z = *seen64(s, in, y, x, r, q, f / codes * digits + i);
+                same = (z > 0) == (f % codes / (1 << i) % 2 == 1);
+            }
+            count += same;
+        }
+    }
+    return count;
+}
+
 static inline double pool64(const stage64 *s, const double *in, int y, int x, int c)
 {
     double sum = 0, most = -INFINITY;
@@ -379,6 +435,12 @@ static inline void layer_forward64(const images64 *n, int stage, double *z)
         each64(s, in, z, conv64);
     else if (!strcmp(s->name, "dwconv"))
         each64(s, in, z, dwconv64);
+    else if (!strcmp(s->name, "eachconv"))
+        each64(s, in, z, eachconv64);
+    else if (!strcmp(s->name, "eachdense"))
+        each64(s, in, z, eachdense64);
+    else if (!strcmp(s->name, "hashhist"))
+        each64(s, in, z, hashhist64);
     else if (strstr(s->name, "pool") || !strncmp(s->name, "global-", 7))
         each64(s, in, z, pool64);
     else if (!strcmp(s->name, "norm") || !strcmp(s->name, "scale"))
@@ -467,12 +529,24 @@ static inline double through64(const images64 *n, int i, const double *z, double
 
 /* ---- passes ---- */
 
+/* How far the numbers that come into a stage are from where the stage itself jumps. What is 0 is 0 in every precision. */
+static inline double layer_nearest64(const images64 *n, int stage)
+{
+    double near = INFINITY;
+    const stage64 *s = n->stage + stage;
+    if (strcmp(s->name, "hashhist") != 0) return near;
+    for (int i = 0; i < count64(s->in); i++)
+        if (n->tensor[stage][i] != 0) near = fmin(near, fabs(n->tensor[stage][i]));
+    return near;
+}
+
 /* Runs the stages from `from` on, on what came into it in the last run; returns the outputs, which stay in n->tensor[n->stages]. */
 static inline const double *run_on64(images64 *n, int from, moves64 m)
 {
     n->nearest = INFINITY;
     for (int i = from; i < n->stages; i++) {
         layer_forward64(n, i, n->z);
+        n->nearest = fmin(n->nearest, layer_nearest64(n, i));
         for (int j = 0; i == m.stage && m.noise && j < count64(n->stage[i].out); j++)
             n->z[j] += m.noise[j];
         if (i == m.stage && !m.noise) n->z[m.unit] += m.by;

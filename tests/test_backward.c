@@ -81,6 +81,9 @@ static const struct {
     {"scale tanh conv2x5 scale,nobias tanh scale dense3", {4, 4, 3}},
     {"conv1x5 tanh flatten scale tanh dense3", {3, 3, 2}}, /* copied together */
     {"dwconv2,same scale dense9 tanh dense3", {3, 3, 17}},
+    {"conv2x3 tanh eachconv3x2x4,same,stride2 tanh eachconv2x17,dilation2,same tanh dense3",
+     {5, 5, 2}},
+    {"conv2x6 tanh eachdense3x4 tanh eachdense4x17 tanh eachdense34x2 dense3", {4, 3, 2}},
 };
 enum { NETS = sizeof nets / sizeof *nets };
 

@@ -52,6 +52,8 @@ static const struct {
     {"conv2x3x17,dilation2 sigmoid conv1x3,nobias global-mean", {6, 5, 2}},
     {"conv1x17 tanh conv2x16,same tanh dense3", {3, 3, 2}}, /* without gaps before dense */
     {"conv2x4 tanh dwconv3,same tanh dwconv2 tanh dense3", {4, 5, 2}},
+    {"conv2x4 tanh eachconv3x2,same tanh eachconv2x1x3,dilation2 tanh dense3", {4, 5, 2}},
+    {"conv2x4 tanh eachdense2x3 tanh conv1x2 tanh dense3", {4, 5, 2}},
     {"conv2x5 tanh meanpool2,same norm tanh dense3", {5, 5, 2}},
     {"conv2x3 tanh global-mean dense6 tanh dense3", {5, 4, 2}},
     {"norm dense7 tanh norm,nobias dense3", {2, 3, 3}},

@@ -167,6 +167,9 @@ static void perturbed_passes_are_passes_of_perturbed_nets(void **state)
         {"conv2x8 wta4 conv2x6 quant3 dense9 wta3 dense3 quant5", {5, 5, 2}},
         {"patch3x33,same,eps0.1 gelu twosided0.1 patch2x5,stride2 wta3 cells2 sqrt dense3",
          {7, 8, 3}},
+        {"conv2x3 tanh eachconv3x6,same hashhist3x2,stride2 sqrt eachdense4x3 hashhist2x3,same "
+         "dense3",
+         {7, 8, 1}},
         {"{ conv3x3,same relu }cat { { conv1x5 tanh }cat norm }cat dense3", {4, 4, 3}},
         {"dwconv3,same tanh norm gelu scale dwconv2,nobias dense3", {5, 5, 17}},
         {"{ conv3x3,same relu { conv1x3 tanh norm }+ }+ conv2x5 { scale,nobias }+ dense3", {4, 4, 3}},

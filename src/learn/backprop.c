@@ -73,6 +73,12 @@ static zo_status init_any(state *s, const zo_learner *l, bool straight_through)
         examples[i] = l->batch;
     }
     s->lowest = s->lowest < 0 ? 0 : s->lowest;
+    const char *end = zo_backward_end(l->net, s->lowest);
+    if (end) {
+        zo_free(l->ctx, examples);
+        return refuse(l, straight_through ? "straight-through: the layer" : "backprop: the layer",
+                      end, "");
+    }
     zo_status status = zo_trace_init(&s->trace, l, examples);
     zo_free(l->ctx, examples);
     return status ? status : allocate(s);

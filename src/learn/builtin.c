@@ -1,7 +1,8 @@
 #include "learn/trainer.h"
 
 const zo_class_info *const zo_trainer_classes[] = {&zo_trainer_perturb.info, &zo_trainer_elm.info,
-                                                   &zo_trainer_conv_elm.info, NULL};
+                                                   &zo_trainer_conv_elm.info,
+                                                   &zo_trainer_pcanet.info, NULL};
 
 const zo_class_info *const zo_estimator_classes[] = {
     &zo_estimator_nodes.info,

@@ -1,5 +1,5 @@
 /* The trainer around a closed form: definition, phases, state. */
-#include "learn/closed.h"
+#include "learn/closed_sketch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -132,6 +132,10 @@ zo_status zo_closed_memory(const zo_closed *c)
     room -= (double)ctx->held;
     if (need <= room) return ZO_OK;
     size_t fit = features_that_fit(c, room), units = 0;
+    if (c->sketch)
+        return zo_fail(ctx, ZO_NO_MEMORY,
+                       "%s: %zu sums of inputs take %.3g GiB, %.3g GiB are there: set sketch=%zu",
+                       c->info->name, c->p, need / gib, room / gib, fit);
     for (int i = 0; i < c->last; i++) {
         const zo_stage *s = c->net->stage + i;
         if (!strcmp(s->layer->info.name, "dense")) units = s->columns;
@@ -155,6 +159,7 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_logistic_check(c);
     if (!status) status = zo_closed_fill_check(c);
+    if (!status) status = zo_closed_sketch_init(c);
     return status ? status : zo_closed_memory(c);
 }
 
@@ -163,7 +168,7 @@ void zo_closed_fini(void *state)
     zo_closed *c = state;
     const zo_context *ctx = c->ctx;
     if (!ctx) return;
-    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch};
+    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch, c->sketch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
     zo_gram_destroy(c->gram);
     zo_net_destroy(c->net);
@@ -386,9 +391,10 @@ const char *zo_closed_plan(const void *state, int index)
     bool chosen = !(c->set.lambda > 0);
     if (index == 0)
         snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by %sleast squares for %zu features%s, all before it fixed; %.3g GB",
+                 "%d %s: solved by %sleast squares for %zu %s%s, all before it fixed; %.3g GB",
                  s->word, c->net->word[s->word], zo_closed_is_logistic(c) ? "reweighted " : "",
-                 c->p, zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "",
+                 c->p, c->sketch ? "sums of its inputs" : "features",
+                 zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "",
                  zo_closed_bytes(c, c->p) / 1e9);
     else if (index == 1 && c->logistic.iteration > 0)
         zo_closed_logistic_plan(c, c->line, sizeof c->line);

@@ -3,7 +3,7 @@
  *     fill       the body's weights: filters from patches, random units (closed_fill.c)
  *     statistics of what comes into each `scale` layer of one pixel, which then makes it mean 0, deviation 1 (closed_rows.c); what lies behind
  *                it is filled then, so that units may be made of features
- *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
+ *     rows       a tile of training rows at a time through the body, sketched (closed_sketch.c), into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
  * With the logistic loss rows and solve come again, the rows with other weights and targets (closed_logistic.c).
@@ -48,10 +48,10 @@ typedef enum zo_closed_precision {
 } zo_closed_precision;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
-/* Of both classes; a class's table has those that mean something to it. */
+/* Of all classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, lambda_most, bias, whiten;
-    int64_t lambdas, copies, units, iterations, stages, ensemble;
+    int64_t lambdas, copies, units, iterations, stages, ensemble, sketch, maps, components;
     int weights, filters, pooling, body, preset, loss, precision;
     bool fields, balance;
     char class_weights[ZO_TEXT_MAX];
@@ -72,6 +72,8 @@ typedef struct zo_closed_settings {
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_AUTO, "auto|bfloat16|float32", "features about their mean, as sums of products see them: rounded to bfloat16, which is faster, or as they are; auto: rounded from 2,000 features on"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, ensemble, 1, 1, ZO_CLOSED_MEMBERS, "members, each with a seed of its own, solved one after the other; their outputs are averaged"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
+#define ZO_CLOSED_SKETCH_ROW(standard)                                                             \
+    ZO_PARAM_INT_ROW(zo_closed_settings, sketch, standard, 0, 1000000, "the solve sees so many sums of the last layer's inputs, each added with a random sign to a random one; 0: the inputs")
 /* clang-format on */
 
 typedef enum zo_closed_phase {
@@ -99,8 +101,10 @@ typedef struct zo_closed {
     zo_closed_settings set;
     zo_augment_settings augment_set;
     zo_augment augment;
-    size_t p, q; /* features, outputs */
-    int last;    /* stage that is solved for */
+    size_t p, q;     /* features that the solve sees, outputs */
+    size_t width;    /* inputs of the last layer: p, unless they are sketched */
+    int32_t *sketch; /* [width] where input i is added, ~ where it is subtracted; NULL: p = width */
+    int last;        /* stage that is solved for */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
     zo_closed_iterations logistic;
@@ -138,8 +142,9 @@ zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *in
 
 /* ---- closed_rows.c ---- */
 
-/* Rows of tensor `to` of the net (what comes into stage `to`), floats_of() apart and without pads at the end where it has one pixel. Row r of the
- * training part in the order of the run, copies behind all rows; `part` another: in its own order. out [n][ld]; ld >= its floats without pads. */
+/* Rows of tensor `to` of the net (what comes into stage `to`; net->stages: what comes out), floats_of() apart and without pads at the end where it
+ * has one pixel. Row r of the training part in the order of the run, copies behind all rows; `part` another: in its own order. out [n][ld]; ld >=
+ * its floats without pads. Tensor c->last comes as the solve sees it, p sums where there is a sketch. */
 typedef struct zo_closed_rows {
     zo_closed *c;
     zo_part part;
@@ -196,8 +201,8 @@ zo_status zo_closed_weigh_classes(const zo_closed *c);
 double zo_closed_bytes(const zo_closed *c, size_t p);
 /* Chooses lambda and solves; *loss: of the new network on the first training rows. */
 zo_status zo_closed_solve(zo_closed *c, double *loss);
-/* That loss, which is the one of runs: run.h. */
-double zo_closed_loss_of_rows(zo_closed *c);
+/* That loss, which is the one of runs: run.h. Errors: NO_MEMORY. */
+zo_status zo_closed_loss_of_rows(zo_closed *c, double *loss);
 
 /* ---- closed_logistic.c ---- */
 

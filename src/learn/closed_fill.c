@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "learn/closed.h"
+#include "learn/closed_pca.h"
 
 enum { FIELD_LEAST = 10, SUMMED_MOST = 1000, EXAMPLES_MOST = 4096 };
 #define FLOATS_MOST 2e7 /* of the features of examples */
@@ -23,11 +23,17 @@ static bool has_units(const zo_closed *c, int stage)
     return is_layer(c->net->stage + stage, "conv") && scale >= 0 && scale < stage;
 }
 
-/* Whether the filters of a stage are made of patches. */
+/* Whether the weights of a stage are leading eigenvectors of what comes in as it is, and whether they are made of whitened patches. */
+static bool from_pca(const zo_closed *c, int stage)
+{
+    return c->set.filters == ZO_CLOSED_PCA && !has_units(c, stage) &&
+           zo_closed_pca_serves(c->net->stage + stage);
+}
+
 static bool from_patches(const zo_closed *c, int stage)
 {
     const zo_stage *s = c->net->stage + stage;
-    return c->set.filters != ZO_CLOSED_RANDOM && !has_units(c, stage) &&
+    return c->set.filters != ZO_CLOSED_RANDOM && !has_units(c, stage) && !from_pca(c, stage) &&
            (is_layer(s, "conv") || is_layer(s, "patch"));
 }
 
@@ -52,8 +58,10 @@ zo_status zo_closed_fill_check(const zo_closed *c)
         return zo_fail(c->ctx, ZO_USAGE, "%s: fields are for images, the task \"%s\" has none",
                        name, t->name);
     zo_status status = ZO_OK;
-    for (int i = 0; i < c->last && !status; i++)
+    for (int i = 0; i < c->last && !status; i++) {
         if (from_patches(c, i)) status = zo_closed_patches_check(c, i);
+        if (from_pca(c, i)) status = zo_closed_pca_check(c, i);
+    }
     return status;
 }
 
@@ -263,6 +271,8 @@ zo_status zo_closed_fill(zo_closed *c, int from)
     for (int i = from; i < end && c->set.body == ZO_CLOSED_FILL && !status; i++) {
         if (has_units(c, i))
             status = fill_units(c, i);
+        else if (from_pca(c, i))
+            status = zo_closed_pca(c, i);
         else if (from_patches(c, i))
             status = zo_closed_patches(c, i);
     }

@@ -401,8 +401,7 @@ zo_status zo_closed_logistic_stay(zo_closed *c, double *loss)
            "of the iteration before is kept",
            c->info->name, (long long)c->logistic.iteration + 1, (long long)c->set.iterations,
            (long long)c->position, (long long)zo_closed_all_rows(c));
-    *loss = zo_closed_loss_of_rows(c);
-    return ZO_OK;
+    return zo_closed_loss_of_rows(c, loss);
 }
 
 /* ---- what the trainer asks ---- */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "learn/closed.h"
+#include "learn/closed_sketch.h"
 
-enum { STATISTICS_ROWS = 10000 };
+enum { STATISTICS_ROWS = 10000, WEIGHTS_NEAR = 131072 };
 #define DEVIATION_LEAST 1e-2 /* added to it: features that hardly move are not blown up */
 
 int64_t zo_closed_all_rows(const zo_closed *c)
@@ -18,14 +18,22 @@ int64_t zo_closed_place(const zo_closed *c, int64_t row)
     return c->order[row % c->task->part[ZO_TRAIN].n];
 }
 
+/* As many as the caches hold; but all of an item where weights are read anew for each call, which costs more than what lies further away. */
+static size_t rows_together(const zo_closed *c)
+{
+    size_t rows = ZO_CLOSED_ROWS_ITEM, weights = 0;
+    for (int i = 0; i < c->last; i++) weights += c->net->stage[i].weight_floats;
+    while (weights < WEIGHTS_NEAR && rows > 1 && rows * c->net->widest > 262144) rows /= 2;
+    return rows;
+}
+
 zo_status zo_closed_rows_init(zo_closed *c)
 {
     if (c->order) return ZO_OK;
     const zo_context *ctx = c->ctx;
     const zo_net *net = c->net;
     size_t n = (size_t)c->task->part[ZO_TRAIN].n, workers = (size_t)zo_context_threads(ctx);
-    c->rows = ZO_CLOSED_ROWS_ITEM;
-    while (c->rows > 8 && c->rows * net->widest > 131072) c->rows /= 2;
+    c->rows = rows_together(c);
     c->x_floats = ZO_CLOSED_ROWS_ITEM * net->stage[0].ld_in;
     c->scratch_floats = zo_round16(zo_net_scratch(net, c->rows));
     c->x = zo_alloc_zero(ctx, workers * c->x_floats, sizeof *c->x);
@@ -72,7 +80,9 @@ static void run_item(void *arg, int64_t item, int worker)
           *scratch = c->scratch + (size_t)worker * c->scratch_floats;
     int64_t first = item * ZO_CLOSED_ROWS_ITEM,
             end = first + ZO_CLOSED_ROWS_ITEM < rows->n ? first + ZO_CLOSED_ROWS_ITEM : rows->n;
-    size_t ld_in = net->stage[0].ld_in, ld = net->stage[rows->to].ld_in, copied = rows->ld;
+    size_t ld_in = net->stage[0].ld_in, copied = rows->ld,
+           ld = rows->to < net->stages ? net->stage[rows->to].ld_in
+                                       : net->stage[net->stages - 1].ld_out;
     if (copied > ld) copied = ld;
     for (int64_t at = first; at < end;) {
         size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
@@ -88,8 +98,13 @@ static void run_item(void *arg, int64_t item, int worker)
                         .most = c->rows,
                         .to = rows->to};
         const float *y = rows->to ? zo_net_tail(net, &tail) : x;
-        for (size_t i = 0; i < m; i++, at++)
-            memcpy(rows->out + (size_t)at * rows->ld, y + i * ld, copied * sizeof *y);
+        for (size_t i = 0; i < m; i++, at++) {
+            float *to = rows->out + (size_t)at * rows->ld;
+            if (c->sketch && rows->to == c->last)
+                zo_closed_sketch_row(c, y + i * ld, to);
+            else
+                memcpy(to, y + i * ld, copied * sizeof *y);
+        }
     }
 }
 
@@ -99,6 +114,7 @@ void zo_closed_run(const zo_closed_rows *rows)
     int64_t items = (rows->n + ZO_CLOSED_ROWS_ITEM - 1) / ZO_CLOSED_ROWS_ITEM;
     zo_parallel(c->ctx, items, run_item, (void *)rows);
     c->cost += (double)rows->n * zo_net_stages_cost(c->net, 0, rows->to);
+    if (c->sketch && rows->to == c->last) c->cost += (double)rows->n * (double)c->width;
 }
 
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "learn/closed.h"
+#include "learn/closed_sketch.h"
 #include "linear/path.h"
 #include "linear/ridge.h"
 
@@ -30,7 +30,8 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
     return zo_gram_bytes(p, q, zo_closed_sums(c)) + zo_closed_logistic_bytes(c, p) + tile +
-           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
+           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
+           (c->sketch ? 4.0 * (double)c->width : 0);
 }
 
 /* Evenly spaced on a logarithmic scale, without a library's pow(): the bits of a run depend on it. */
@@ -204,37 +205,37 @@ static zo_status write_layer(zo_closed *c, const float *w, size_t ldw, const flo
     for (size_t i = 0; i < c->p; i++) finite &= zo_all_finite(w + i * ldw, c->q);
     if (!finite)
         return zo_fail(c->ctx, ZO_DIVERGED, "%s: the solution is not finite", c->info->name);
-    for (size_t i = 0; i < c->p; i++) {
+    for (size_t i = 0; i < c->width; i++) {
         for (size_t j = 0; j < c->q; j++)
-            c->net->params[s->weight + zo_stage_at(s, i, j)] = w[i * ldw + j];
+            c->net->params[s->weight + zo_stage_at(s, i, j)] =
+                zo_closed_sketch_weight(c, i, w, ldw, j);
     }
     if (s->has_bias) memcpy(c->net->params + s->bias, b, c->q * sizeof *b);
     return ZO_OK;
 }
 
-/* Mean loss of the first rows, the loss being that of runs: run.h. */
-double zo_closed_loss_of_rows(zo_closed *c)
+/* Of the whole network: what the solve saw may be a sketch. */
+zo_status zo_closed_loss_of_rows(zo_closed *c, double *loss)
 {
-    const zo_stage *s = c->net->stage + c->last;
     const zo_examples *part = &c->task->part[ZO_TRAIN];
     const zo_kernels *k = c->ctx->kernels;
     int64_t n = part->n < ZO_CLOSED_TILE ? part->n : ZO_CLOSED_TILE;
-    float y[4096], loss = 0;
+    size_t ld = c->net->stage[c->last].ld_out;
     double sum = 0;
-    if (s->ld_out > sizeof y / sizeof *y) return NAN; /* more outputs than anyone looks at */
-    zo_closed_features(c, ZO_TRAIN, 0, n);
-    c->cost += (double)n * s->cost;
+    float *y = zo_alloc_zero(c->ctx, (size_t)n * ld, sizeof *y);
+    if (!y) return ZO_NO_MEMORY;
+    zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->net->stages, 0, n, y, ld, NULL});
     for (int64_t i = 0; i < n; i++) {
         size_t at = (size_t)zo_closed_place(c, i);
-        zo_operand a = zo_matrix(c->h + (size_t)i * c->p, c->p, 1, c->p);
-        zo_epilogue e = {.bias = s->has_bias ? c->net->params + s->bias : NULL};
-        k->product(y, s->ld_out, 0, &a, c->net->params + s->weight, c->q, &e);
+        float of_row;
         k->loss[part->label ? ZO_CROSS_ENTROPY : ZO_SQUARED_ERROR](
-            &loss, y, s->ld_out, 1, c->q, part->label ? part->label + at : NULL,
+            &of_row, y + (size_t)i * ld, ld, 1, c->q, part->label ? part->label + at : NULL,
             part->target ? part->target + at * c->q : NULL, c->q);
-        sum += (double)loss;
+        sum += (double)of_row;
     }
-    return sum / (double)n;
+    zo_free(c->ctx, y);
+    *loss = sum / (double)n;
+    return ZO_OK;
 }
 
 zo_status zo_closed_solve(zo_closed *c, double *loss)
@@ -262,7 +263,7 @@ zo_status zo_closed_solve(zo_closed *c, double *loss)
     if (!status) {
         c->lambda = lambda / unit;
         c->cost += p * p * p / 6 + (1 + result.refined) * p * p * q;
-        *loss = zo_closed_loss_of_rows(c);
+        status = zo_closed_loss_of_rows(c, loss);
         if (result.raised)
             zo_log(c->ctx, ZO_LOG_WARNING, "%s: lambda was raised to %.3g, less has no solution",
                    c->info->name, result.lambda);

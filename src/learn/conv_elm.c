@@ -7,6 +7,7 @@ enum { FIRST_FILTERS = 8 };
 
 static const zo_param params[] = {
     ZO_CLOSED_ROWS,
+    ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
                         "the net, where none is given: 100 filters and 4,000 units, or 150 and "
                         "10,000"),

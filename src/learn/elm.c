@@ -5,6 +5,7 @@
 
 static const zo_param params[] = {
     ZO_CLOSED_ROWS_TO(15, 10),
+    ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 1000, 1, 1000000,
                      "units of the net, where none is given"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, weights, ZO_CLOSED_NORMAL, "normal|class|class-sums",

@@ -63,6 +63,7 @@ double zo_learner_stride(const zo_learner *l, int stage)
     for (int i = stage < 0 ? 0 : stage; i < net->stages; i = zo_net_after(net, stage + 1, i)) {
         const zo_layer_class *a = net->stage[i].activation;
         double stride = a && a->jumps ? a->stride ? a->stride(net->stage[i].number) : 1 : 0;
+        if (net->stage[i].layer->jumps && stride < 1) stride = 1;
         if (stride > most) most = stride;
     }
     return most;

@@ -58,7 +58,7 @@ bool zo_learner_frozen(const zo_learner *l, int stage);
 int64_t zo_learner_moving(const zo_learner *l, int stage);
 int64_t zo_learner_moving_all(const zo_learner *l);
 
-/* Whether a small move at the outputs of a stage, or of its weights, can leave the loss unchanged: an activation or the loss jumps.
+/* Whether a small move at the outputs of a stage, or of its weights, can leave the loss unchanged: an activation, a layer or the loss jumps.
  * Stage -1: anywhere in the net. */
 bool zo_learner_jumps(const zo_learner *l, int stage);
 /* How far a move must go there to be seen: 1 for a step function or a loss that jumps; 0 where nothing does. */

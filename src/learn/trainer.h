@@ -71,7 +71,8 @@ struct zo_trainer {
     char *good; /* a saved state in memory, of as many bytes as save() writes; NULL: none is kept */
 };
 
-extern const zo_trainer_class zo_trainer_perturb, zo_trainer_elm, zo_trainer_conv_elm;
+extern const zo_trainer_class zo_trainer_perturb, zo_trainer_elm, zo_trainer_conv_elm,
+    zo_trainer_pcanet;
 
 /* The inside of a trainer of that class, for measuring. */
 typedef struct zo_perturb_parts {

@@ -28,6 +28,13 @@ const char *zo_backward_jump(const zo_net *net)
     return NULL;
 }
 
+const char *zo_backward_end(const zo_net *net, int lowest)
+{
+    for (int i = lowest + 1; i < net->stages; i++)
+        if (!net->stage[i].layer->backward) return net->stage[i].layer->info.name;
+    return NULL;
+}
+
 /* e *= the slope of the stage's activation. */
 static void through_activation(const zo_net *net, const zo_stage *s, size_t m, const float *z,
                                float *e)

@@ -1,10 +1,11 @@
 #include "nn/layer.h"
 #include "nn/loss.h"
 
-extern const zo_layer_class zo_layer_dense, zo_layer_conv, zo_layer_dwconv, zo_layer_patch,
-    zo_layer_pool, zo_layer_meanpool, zo_layer_global_max, zo_layer_global_mean, zo_layer_flatten, zo_layer_image,
-    zo_layer_norm, zo_layer_scale, zo_layer_twosided, zo_layer_cells, zo_layer_open,
-    zo_layer_branch, zo_layer_residual, zo_layer_concatenate;
+extern const zo_layer_class zo_layer_dense, zo_layer_conv, zo_layer_dwconv, zo_layer_eachconv,
+    zo_layer_eachdense, zo_layer_hashhist, zo_layer_patch, zo_layer_pool, zo_layer_meanpool,
+    zo_layer_global_max, zo_layer_global_mean, zo_layer_flatten, zo_layer_image, zo_layer_norm,
+    zo_layer_scale, zo_layer_twosided, zo_layer_cells, zo_layer_open, zo_layer_branch,
+    zo_layer_residual, zo_layer_concatenate;
 #define DECLARE(ID, name) extern const zo_layer_class zo_layer_##name;
 ZO_ACTIVATION_MAP(DECLARE)
 #undef DECLARE
@@ -13,6 +14,7 @@ const zo_class_info *const zo_layer_classes[] = {
     &zo_layer_dense.info,
     &zo_layer_conv.info,
     &zo_layer_dwconv.info,
+    &zo_layer_eachconv.info,
     &zo_layer_patch.info,
     &zo_layer_pool.info,
     &zo_layer_meanpool.info,
@@ -24,6 +26,8 @@ const zo_class_info *const zo_layer_classes[] = {
     &zo_layer_scale.info,
     &zo_layer_twosided.info,
     &zo_layer_cells.info,
+    &zo_layer_hashhist.info,
+    &zo_layer_eachdense.info,
     &zo_layer_open.info,
     &zo_layer_branch.info,
     &zo_layer_residual.info,

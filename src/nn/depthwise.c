@@ -24,25 +24,6 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
         k->depthwise(r->z + i * s->ld_out, r->in + i * r->ld, weight, bias, &s->window);
 }
 
-/* Calls for every output pixel and tap inside the image: places of the pixel, of the input pixel, and of the tap. */
-typedef void (*tap_fn)(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap);
-
-static void each_tap(const zo_stage *s, tap_fn f, void *arg)
-{
-    const zo_window *w = &s->window;
-    for (size_t o = 0; o < w->out_height * w->out_width; o++) {
-        for (size_t t = 0; t < w->height * w->width; t++) {
-            size_t y = o / w->out_width * w->stride + t / w->width * w->dilation,
-                   x = o % w->out_width * w->stride + t % w->width * w->dilation;
-            if (y < w->top || x < w->left || y - w->top >= w->in_height ||
-                x - w->left >= w->in_width)
-                continue;
-            f(s, arg, o * s->out.pitch, ((y - w->top) * w->in_width + x - w->left) * w->pitch,
-              t * s->out.pitch);
-        }
-    }
-}
-
 typedef struct sums {
     const float *in, *e, *weight;
     float *to;
@@ -51,6 +32,7 @@ typedef struct sums {
 static void add_weights(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap)
 {
     sums *a = arg;
+    out *= s->out.pitch, in *= s->in.pitch, tap *= zo_round16(s->columns);
     for (size_t c = 0; c < s->columns; c++) a->to[tap + c] += a->in[in + c] * a->e[out + c];
 }
 
@@ -60,13 +42,14 @@ static void direction(const zo_kernels *k, const zo_stage *s, size_t m, const fl
     (void)k;
     for (size_t i = 0; i < m; i++) {
         sums a = {.in = in + i * ld, .e = e + i * s->ld_out, .to = g};
-        each_tap(s, add_weights, &a);
+        zo_window_taps(s, add_weights, &a);
     }
 }
 
 static void add_errors(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap)
 {
     sums *a = arg;
+    out *= s->out.pitch, in *= s->in.pitch, tap *= zo_round16(s->columns);
     for (size_t c = 0; c < s->columns; c++) a->to[in + c] += a->weight[tap + c] * a->e[out + c];
 }
 
@@ -78,7 +61,7 @@ static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room
     for (size_t i = 0; i < m; i++) {
         sums a = {.e = e + i * s->ld_out, .weight = weight, .to = in_e + i * s->ld_in};
         for (size_t j = 0; j < (add ? 0 : s->ld_in); j++) a.to[j] = 0;
-        each_tap(s, add_errors, &a);
+        zo_window_taps(s, add_errors, &a);
     }
 }
 

@@ -109,7 +109,7 @@ typedef struct zo_layer_class {
 
     /* An activation. */
     zo_activation kernel;
-    bool jumps; /* piecewise constant: small moves change nothing, so perturbations must be large: */
+    bool jumps; /* piecewise constant, of stages too: small moves change nothing, so perturbations must be large: */
     double (*stride)(int number); /* this far, for one with so many steps in its word; NULL: 1 */
     bool rectifier;               /* half of its inputs are lost: He initialisation before it */
     bool grouped; /* looks at several numbers of a pixel: is no part of a product, and a moved number may change others */
@@ -160,7 +160,7 @@ typedef struct zo_layer_class {
                          const float *in, size_t ld, size_t m, size_t l);
 
     /* Reference only, uses gradients: in_e = (or +=, if `add`) the errors of the inputs, from those of z. repacked: what repack() made
-     * of the weights ([s->repacked] floats; NULL: nothing to make). */
+     * of the weights ([s->repacked] floats; NULL: nothing to make). backward NULL: no error comes through, what asks for one is refused. */
     void (*repack)(const zo_kernels *k, const struct zo_stage *s, const float *weight,
                    float *repacked);
     void (*backward)(const zo_kernels *k, const struct zo_stage *s, const zo_room *room,
@@ -182,6 +182,7 @@ typedef struct zo_stage {
     zo_grid grid;         /* layers with cells */
     bool largest;         /* cells: the largest of each, not the mean */
     float decimal;        /* the word's, where it has one, or its eps */
+    size_t digits;        /* of the codes, of layers that have some */
 
     /* Parameters: weights [rows][columns] (packed if layer->product, else rows of zo_round16(columns) floats), bias [columns]; 0: none. */
     size_t rows, columns;

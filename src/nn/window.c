@@ -109,6 +109,21 @@ zo_patch zo_grid_extent(const zo_grid *g, zo_patch out)
                       edge(out.x + out.width, g->width, g->columns) - x};
 }
 
+void zo_window_taps(const zo_stage *s, zo_tap_fn f, void *arg)
+{
+    const zo_window *w = &s->window;
+    for (size_t o = 0; o < w->out_height * w->out_width; o++) {
+        for (size_t t = 0; t < w->height * w->width; t++) {
+            size_t y = o / w->out_width * w->stride + t / w->width * w->dilation,
+                   x = o % w->out_width * w->stride + t % w->width * w->dilation;
+            if (y < w->top || x < w->left || y - w->top >= w->in_height ||
+                x - w->left >= w->in_width)
+                continue;
+            f(s, arg, o, (y - w->top) * w->in_width + x - w->left, t);
+        }
+    }
+}
+
 zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
                                const float *bias, size_t column, size_t done, size_t pixel)
 {

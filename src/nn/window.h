@@ -26,6 +26,10 @@ zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape);
 zo_patch zo_grid_reach(const zo_grid *g, zo_patch in);
 zo_patch zo_grid_extent(const zo_grid *g, zo_patch out);
 
+/* Calls for every output pixel and tap inside the image: places of the pixel, of the input pixel, and of the tap. */
+typedef void (*zo_tap_fn)(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap);
+void zo_window_taps(const zo_stage *s, zo_tap_fn f, void *arg);
+
 /* What follows a product of patches: columns from `column` on, of the rows after `done` examples and `pixel` pixels of the next. */
 zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
                                const float *bias, size_t column, size_t done, size_t pixel);
