@@ -29,6 +29,9 @@ static zo_status read_settings(zo_closed *c, const zo_trainer_def *def, const zo
                        "%s solves for the least squared error: it cannot serve a loss of your own",
                        name);
     zo_status status = zo_closed_settings_read(c->ctx, c->info, def->settings, &c->set);
+    if (!status && c->set.lambda_least > c->set.lambda_most)
+        return zo_fail(c->ctx, ZO_USAGE, "%s: lambda_least=%g is larger than lambda_most=%g", name,
+                       c->set.lambda_least, c->set.lambda_most);
     zo_block augment = {&zo_augment_info, &c->augment_set};
     zo_params_default(zo_augment_info.params, &c->augment_set);
     for (const zo_param *p = zo_augment_info.params; p->name && !status; p++) {

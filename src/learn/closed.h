@@ -50,7 +50,7 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 
 /* Of all classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
-    double lambda, lambda_most, bias, whiten;
+    double lambda, lambda_least, lambda_most, bias, whiten;
     int64_t lambdas, copies, units, iterations, stages, ensemble, sketch, maps, components;
     int weights, filters, pooling, body, preset, loss, precision;
     bool fields, balance;
@@ -58,11 +58,12 @@ typedef struct zo_closed_settings {
 } zo_closed_settings;
 
 /* clang-format off */
-#define ZO_CLOSED_ROWS ZO_CLOSED_ROWS_TO(11, 0.1)
-#define ZO_CLOSED_ROWS_TO(count, most)                                                             \
+#define ZO_CLOSED_ROWS ZO_CLOSED_ROWS_OF(9, 1e-5, 0.1)
+#define ZO_CLOSED_ROWS_OF(count, least, most)                                                        \
     ZO_PARAM_REAL_ROW(zo_closed_settings, lambda, 0, 0, 1e6, "ridge, in units of the mean variance of features times the rows; 0: chosen on validation"), \
-    ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, count, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from 1e-6 to lambda_most"), \
-    ZO_PARAM_REAL_ROW(zo_closed_settings, lambda_most, most, 1e-5, 1e6, "the largest lambda tried"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, count, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from lambda_least to lambda_most"), \
+    ZO_PARAM_REAL_ROW(zo_closed_settings, lambda_least, least, 1e-9, 1e6, "the smallest lambda tried"), \
+    ZO_PARAM_REAL_ROW(zo_closed_settings, lambda_most, most, 1e-9, 1e6, "the largest lambda tried"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, loss, ZO_CLOSED_SQUARED, "squared|logistic", "least squares of +1 and -1, or for classes the cross-entropy, by reweighted least squares"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, iterations, 5, 1, 1000, "loss=logistic: most passes over the rows, a solve after each"), \
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \

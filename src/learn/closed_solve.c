@@ -6,8 +6,6 @@
 #include "linear/path.h"
 #include "linear/ridge.h"
 
-#define LAMBDA_LEAST 1e-6
-
 enum { SCORED = 128, SUMS = 2 + ZO_CLOSED_STEPS }; /* rows of an item of scores; sums */
 
 /* All solutions of the path, side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
@@ -38,7 +36,7 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
 static void list_lambdas(solving *s)
 {
     s->n = (size_t)s->c->set.lambdas;
-    double root = 1, ratio = s->c->set.lambda_most / LAMBDA_LEAST;
+    double least = s->c->set.lambda_least, root = 1, ratio = s->c->set.lambda_most / least;
     if (s->n > 1) {
         double low = 1, high = ratio; /* root^(n - 1) = ratio */
         for (int i = 0; i < 200; i++) {
@@ -51,7 +49,7 @@ static void list_lambdas(solving *s)
                 low = root;
         }
     }
-    s->lambda[0] = s->n > 1 ? LAMBDA_LEAST : 1e-4;
+    s->lambda[0] = least;
     for (size_t i = 1; i < s->n; i++) s->lambda[i] = s->lambda[i - 1] * root;
 }
 

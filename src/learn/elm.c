@@ -4,7 +4,7 @@
 #include "learn/closed_ensemble.h"
 
 static const zo_param params[] = {
-    ZO_CLOSED_ROWS_TO(15, 10),
+    ZO_CLOSED_ROWS_OF(15, 1e-6, 10),
     ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 1000, 1, 1000000,
                      "units of the net, where none is given"),
