@@ -1,9 +1,11 @@
 /* The trainer around a closed form: definition, phases, state. */
-#include "learn/closed.h"
+#include "learn/closed_modules.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/memory.h"
 
 /* ---- definition ---- */
 
@@ -61,7 +63,7 @@ static zo_status check_net(zo_closed *c)
                        "does not end so: end it with dense%d",
                        c->info->name, net->spec, net->outputs);
     c->last = net->stages - 1;
-    c->p = s->rows;
+    c->p = c->most = s->rows;
     c->q = (size_t)net->outputs;
     return ZO_OK;
 }
@@ -117,16 +119,36 @@ static size_t features_that_fit(const zo_closed *c, double room)
     return low;
 }
 
-static zo_status check_memory(const zo_closed *c)
+/* Bytes that are there for what is still to be allocated. */
+static double room_of(const zo_context *ctx)
+{
+    double there = (double)zo_memory_available(), allowed = (double)ctx->limit - (double)ctx->held;
+    if (!(there > 0)) there = INFINITY;
+    return ctx->limit && allowed < there ? allowed : there;
+}
+
+static zo_status check_modules(const zo_closed *c, double need, double room)
+{
+    const double gib = 1024.0 * 1024 * 1024;
+    size_t others = c->modules->others, fit = features_that_fit(c, room - zo_modules_bytes(c));
+    if (fit > others)
+        return zo_fail(c->ctx, ZO_NO_MEMORY,
+                       "%s: a module of %zu units takes %.3g GiB, %.3g GiB are there: set module to "
+                       "%zu or less",
+                       c->info->name, c->modules->size, need / gib, room / gib, fit - others);
+    return zo_fail(c->ctx, ZO_NO_MEMORY,
+                   "%s: the smallest module takes %.3g GiB, %.3g GiB are there: use a smaller net",
+                   c->info->name, zo_closed_bytes(c, others + 1) / gib, room / gib);
+}
+
+static zo_status check_memory(const zo_closed *c, double room)
 {
     const zo_context *ctx = c->ctx;
-    zo_machine_info machine;
-    double need = zo_closed_bytes(c, c->p), room = INFINITY, gib = 1024.0 * 1024 * 1024;
-    zo_machine(c->ctx, false, &machine);
-    if (machine.memory > 0) room = (double)machine.memory;
-    if (ctx->limit && (double)ctx->limit < room) room = (double)ctx->limit;
-    room -= (double)ctx->held;
+    const double gib = 1024.0 * 1024 * 1024;
+    double need = zo_closed_bytes(c, c->most);
+    if (c->modules) need += zo_modules_bytes(c);
     if (need <= room) return ZO_OK;
+    if (c->modules) return check_modules(c, need, room);
     size_t fit = features_that_fit(c, room), units = 0;
     for (int i = 0; i < c->last; i++) {
         const zo_stage *s = c->net->stage + i;
@@ -146,11 +168,13 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
                          const zo_method *method, zo_net *net, const zo_class_info *info)
 {
     *c = (zo_closed){.ctx = ctx, .info = info, .task = def->task, .net = net, .seed = def->seed};
+    double room = room_of(ctx);
     zo_status status = read_settings(c, def, method);
     if (!status) status = check_net(c);
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_fill_check(c);
-    return status ? status : check_memory(c);
+    if (!status) status = zo_modules_plan(c, room);
+    return status ? status : check_memory(c, room);
 }
 
 void zo_closed_fini(void *state)
@@ -160,6 +184,7 @@ void zo_closed_fini(void *state)
     if (!ctx) return;
     void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_modules_fini(c);
     zo_gram_destroy(c->gram);
     zo_net_destroy(c->net);
 }
@@ -177,8 +202,10 @@ static zo_status take_rows(zo_closed *c, zo_step_info *out)
 static zo_status solve(zo_closed *c, zo_step_info *out)
 {
     zo_status status = zo_closed_solve(c, &out->loss);
-    if (!status) c->phase = ZO_CLOSED_DONE;
-    return status;
+    if (status) return status;
+    c->phase = ZO_CLOSED_DONE;
+    if (c->modules) zo_modules_solved(c);
+    return ZO_OK;
 }
 
 /* What one step does in its phase. */
@@ -205,13 +232,15 @@ static zo_status advance(zo_closed *c, zo_step_info *out)
         return ZO_OK;
     case ZO_CLOSED_AT_ROWS:
         return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, out);
+    case ZO_CLOSED_AT_UPDATE:
+    case ZO_CLOSED_AT_OTHERS: return zo_modules_advance(c);
     case ZO_CLOSED_DONE: return ZO_OK;
     }
     return ZO_OK;
 }
 
-/* The budget is spent: a tile, if there was none, and the solve. */
-static zo_status finish(zo_closed *c, zo_step_info *out)
+/* What there is, and before it a tile, if there was none. */
+static zo_status solve_early(zo_closed *c, zo_step_info *out)
 {
     zo_status status = ZO_OK;
     while (!status && c->phase < ZO_CLOSED_AT_ROWS) status = advance(c, out);
@@ -220,7 +249,42 @@ static zo_status finish(zo_closed *c, zo_step_info *out)
         zo_log(c->ctx, ZO_LOG_WARNING,
                "%s: the budget ended before all rows were in: solved with %lld of %lld",
                c->info->name, (long long)c->position, (long long)zo_closed_all_rows(c));
-    return status ? status : solve(c, out);
+    if (!status) status = solve(c, out);
+    if (!status) c->phase = ZO_CLOSED_DONE;
+    return status;
+}
+
+/* Whether modules were solved for already: what they make is a network, and rows of the next one that are not all in are left. */
+static bool leave(zo_closed *c)
+{
+    const zo_modules *m = c->modules;
+    if (!m || (c->phase < ZO_CLOSED_AT_UPDATE && !m->at && !m->sweep)) return false;
+    zo_log(c->ctx, ZO_LOG_WARNING, "%s: the budget ended in sweep %lld, at module %lld of %zu",
+           c->info->name, (long long)m->sweep + 1, (long long)m->at + 1, m->count);
+    if (c->phase == ZO_CLOSED_AT_ROWS && c->position == zo_closed_all_rows(c)) return false;
+    c->phase = ZO_CLOSED_DONE;
+    return true;
+}
+
+/* The budget is spent. What fails half-way, or is stopped, leaves the state of before the step. */
+static zo_status finish(zo_closed *c, zo_step_info *out)
+{
+    int64_t phase = c->phase, position = c->position;
+    size_t bytes = phase < ZO_CLOSED_AT_ROWS ? c->net->arena * sizeof(float) : 0;
+    float *before = zo_alloc(c->ctx, bytes);
+    if (!before) return ZO_NO_MEMORY;
+    memcpy(before, c->net->params, bytes);
+    zo_status status = leave(c) ? ZO_OK : solve_early(c, out);
+    if (status) {
+        memcpy(c->net->params, before, bytes);
+        c->phase = phase, c->position = position;
+        if (phase < ZO_CLOSED_AT_ROWS || !position) {
+            zo_gram_destroy(c->gram);
+            c->gram = NULL;
+        }
+    }
+    zo_free(c->ctx, before);
+    return status;
 }
 
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
@@ -228,10 +292,14 @@ zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
     zo_closed *c = state;
     *out = (zo_step_info){.loss = NAN};
     c->cost = 0;
+    int64_t before = c->phase;
     zo_status status = zo_closed_rows_init(c);
+    if (!status && c->modules) status = zo_closed_tile_init(c);
     if (!status)
         status = progress < 1 || c->phase == ZO_CLOSED_DONE ? advance(c, out) : finish(c, out);
     if (status) return status;
+    if (c->modules && c->phase == ZO_CLOSED_DONE && before != ZO_CLOSED_DONE)
+        out->loss = zo_closed_loss(c);
     out->step = ++c->step;
     out->cost = c->cost;
     out->done = c->phase == ZO_CLOSED_DONE;
@@ -243,7 +311,17 @@ double zo_closed_progress(const void *state)
     const zo_closed *c = state;
     if (c->phase == ZO_CLOSED_DONE) return 1;
     if (c->phase < ZO_CLOSED_AT_ROWS) return 0.02 * (double)c->phase;
+    if (c->modules) return 0.05 + 0.9 * zo_modules_progress(c);
     return 0.05 + 0.8 * (double)c->position / (double)zo_closed_all_rows(c);
+}
+
+double zo_closed_ending(const void *state)
+{
+    const zo_closed *c = state;
+    const zo_modules *m = c->modules;
+    bool left = m && (m->at || m->sweep || c->phase > ZO_CLOSED_AT_ROWS) &&
+                !(c->phase == ZO_CLOSED_AT_ROWS && c->position == zo_closed_all_rows(c));
+    return c->phase == ZO_CLOSED_DONE || left ? 0 : zo_closed_solve_cost(c);
 }
 
 const zo_net *zo_closed_net(const void *state) { return ((const zo_closed *)state)->net; }
@@ -259,7 +337,7 @@ zo_uses zo_closed_uses(const void *state)
 /* Bytes of the arrays of the sums, as gram.h says. */
 static size_t gram_bytes(const zo_closed *c)
 {
-    size_t p = c->p, q = c->q, t = ZO_GRAM_TILE,
+    size_t p = c->most, q = c->q, t = ZO_GRAM_TILE,
            floats =
                zo_square_floats(p) + zo_square_rows(p) * zo_round16(q) + p + q + t * (p + q + 1);
     return 32 + floats * sizeof(float) + (p + q) * sizeof(double);
@@ -268,7 +346,8 @@ static size_t gram_bytes(const zo_closed *c)
 size_t zo_closed_saved(const void *state)
 {
     const zo_closed *c = state;
-    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c);
+    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c) +
+           zo_modules_saved(c);
 }
 
 static void add_zeros(zo_file_out *out, size_t n)
@@ -280,41 +359,68 @@ static void add_zeros(zo_file_out *out, size_t n)
     }
 }
 
+static void save_gram(const zo_closed *c, zo_file_out *out)
+{
+    zo_gram_array array[ZO_GRAM_ARRAYS];
+    size_t left = gram_bytes(c);
+    if (c->gram) zo_gram_state(c->gram, array);
+    for (int i = 0; c->gram && i < ZO_GRAM_ARRAYS; i++) {
+        zo_file_out_add(out, array[i].data, array[i].bytes);
+        left -= array[i].bytes;
+    }
+    add_zeros(out, left); /* before the first tile; smaller modules */
+}
+
 void zo_closed_save(const void *state, zo_file_out *out)
 {
     const zo_closed *c = state;
-    zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_file_out_add(out, &c->step, sizeof c->step);
     zo_file_out_add(out, &c->phase, sizeof c->phase);
     zo_file_out_add(out, &c->position, sizeof c->position);
     zo_file_out_add(out, c->net->params, c->net->arena * sizeof(float));
-    if (!c->gram) {
-        add_zeros(out, gram_bytes(c));
-        return;
-    }
-    zo_gram_state(c->gram, array);
-    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_file_out_add(out, array[i].data, array[i].bytes);
+    save_gram(c, out);
+    zo_modules_save(c, out);
 }
 
 /* Whether sums belong to this place. */
-static bool has_sums(int64_t phase, int64_t position)
+static bool has_sums(const zo_closed *c, int64_t phase, int64_t position)
 {
-    return phase == ZO_CLOSED_DONE || (phase == ZO_CLOSED_AT_ROWS && position > 0);
+    return (phase == ZO_CLOSED_DONE && !c->modules) ||
+           (phase == ZO_CLOSED_AT_ROWS && position > 0);
 }
 
-static bool load_gram(zo_closed *c, zo_reader *in)
+static bool load_gram(zo_closed *c, zo_reader in, size_t p)
 {
     zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_gram *gram;
-    if (zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &gram)) return false;
+    if (zo_gram_create(c->ctx, p, c->q, c->class_weight != NULL, &gram)) return false;
     zo_gram_state(gram, array);
-    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
-    if (in->failed || zo_gram_loaded(gram)) {
+    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(&in, array[i].data, array[i].bytes);
+    if (in.failed || zo_gram_loaded(gram)) {
         zo_gram_destroy(gram);
         return false;
     }
     zo_gram_destroy(c->gram);
     c->gram = gram;
+    return true;
+}
+
+static bool load_numbers(zo_closed *c, zo_reader *in, bool sums)
+{
+    size_t params = c->net->arena * sizeof(float), p = c->p;
+    const char *numbers = in->at;
+    zo_reader gram = {numbers + params, in->end, false},
+              modules = {gram.at + gram_bytes(c), in->end, false};
+    if ((size_t)(in->end - in->at) < params + gram_bytes(c) + zo_modules_saved(c)) return false;
+    if (c->modules && (!zo_modules_check(c, modules, &p) || zo_closed_tile_init(c))) return false;
+    if (sums && !load_gram(c, gram, p)) return false;
+    if (!sums) {
+        zo_gram_destroy(c->gram);
+        c->gram = NULL;
+    }
+    if (c->modules && !zo_modules_load(c, &modules)) return false;
+    memcpy(c->net->params, numbers, params);
+    in->at = modules.at;
     return true;
 }
 
@@ -325,21 +431,13 @@ bool zo_closed_load(void *state, zo_reader *in)
     zo_reader_take(in, &step, sizeof step);
     zo_reader_take(in, &phase, sizeof phase);
     zo_reader_take(in, &position, sizeof position);
-    size_t params = c->net->arena * sizeof(float), sums = gram_bytes(c);
     int64_t most = phase < ZO_CLOSED_AT_ROWS ? c->last + 1 : zo_closed_all_rows(c);
-    if (in->failed || (size_t)(in->end - in->at) < params + sums) return false;
-    if (step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 || position > most)
+    if (phase == ZO_CLOSED_AT_UPDATE) most++;
+    if (in->failed || step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 ||
+        position > most)
         return false;
-    const char *numbers = in->at;
-    in->at += params;
-    if (has_sums(phase, position)) {
-        if (!load_gram(c, in)) return false;
-    } else {
-        in->at += sums;
-        zo_gram_destroy(c->gram);
-        c->gram = NULL;
-    }
-    memcpy(c->net->params, numbers, params);
+    if (!c->modules && (phase == ZO_CLOSED_AT_UPDATE || phase == ZO_CLOSED_AT_OTHERS)) return false;
+    if (!load_numbers(c, in, has_sums(c, phase, position))) return false;
     c->step = step, c->phase = phase, c->position = position;
     return true;
 }
@@ -360,18 +458,30 @@ const char *zo_closed_setting(const void *state, int index)
     return NULL;
 }
 
+static void say_layer(zo_closed *c)
+{
+    const zo_stage *s = c->net->stage + c->last;
+    double bytes = zo_closed_bytes(c, c->most) + (c->modules ? zo_modules_bytes(c) : 0);
+    snprintf(c->line, sizeof c->line,
+             "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
+             s->word, c->net->word[s->word], s->rows, bytes / 1e9);
+}
+
 const char *zo_closed_plan(const void *state, int index)
 {
     zo_closed *c = (zo_closed *)state;
-    const zo_stage *s = c->net->stage + c->last;
-    bool chosen = !(c->set.lambda > 0);
+    bool chosen = !(c->set.lambda > 0), solved = c->phase == ZO_CLOSED_DONE && c->lambda > 0;
+    if (c->modules && index > 0) {
+        if (index == 1) zo_modules_say(c, c->line, sizeof c->line);
+        if (index == 1) return c->line;
+        index--;
+    }
     if (index == 0)
-        snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by least squares for %zu features, all before it fixed; %.3g GB",
-                 s->word, c->net->word[s->word], c->p, zo_closed_bytes(c, c->p) / 1e9);
-    else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
-        snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
-                 chosen ? ", chosen on validation" : "", (long long)c->position);
+        say_layer(c);
+    else if (index == 1 && solved)
+        snprintf(c->line, sizeof c->line, "lambda %.3g%s%s, %lld rows", c->lambda,
+                 c->modules ? " for the last module" : "", chosen ? ", chosen on validation" : "",
+                 (long long)(c->modules ? zo_closed_all_rows(c) : c->position));
     else
         return NULL;
     return c->line;

@@ -5,6 +5,8 @@
  *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
+ * Where features are too many for that, they are taken in modules of units, one problem after the other: closed_modules.h.
+ *
  * Each is a step of its own, rows one for each tile. Which rows lie in a tile depends on the seed alone, sums run in a fixed order: the bits
  * depend neither on threads nor on the kernel set.
  */
@@ -15,7 +17,12 @@
 #include "learn/trainer.h"
 #include "linear/gram.h"
 
-enum { ZO_CLOSED_TILE = 2048, ZO_CLOSED_ROWS_ITEM = 32, ZO_CLOSED_LAMBDAS = 64 };
+enum {
+    ZO_CLOSED_TILE = 2048,
+    ZO_CLOSED_ROWS_ITEM = 32,
+    ZO_CLOSED_LAMBDAS = 64,
+    ZO_CLOSED_SWEEPS = 1000
+};
 
 typedef enum zo_closed_weights {
     ZO_CLOSED_NORMAL,
@@ -29,7 +36,7 @@ typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_prese
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
-    int64_t lambdas, copies, units;
+    int64_t lambdas, copies, units, module, sweeps;
     int weights, filters, body, preset;
     bool fields, balance;
 } zo_closed_settings;
@@ -40,6 +47,8 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, lambdas, 11, 1, ZO_CLOSED_LAMBDAS, "lambdas tried, from 1e-6 to 0.1"), \
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, module, 0, 0, 1000000, "units of the last fixed dense layer that are solved for at a time; 0: all, or what fits into memory"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, sweeps, 0, 0, ZO_CLOSED_SWEEPS, "of modules: how often each is solved for; 0: until validation gains no more"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
@@ -48,6 +57,8 @@ typedef enum zo_closed_phase {
     ZO_CLOSED_AT_FILL,
     ZO_CLOSED_AT_STATISTICS,
     ZO_CLOSED_AT_ROWS,
+    ZO_CLOSED_AT_UPDATE, /* of modules, see there */
+    ZO_CLOSED_AT_OTHERS,
     ZO_CLOSED_DONE
 } zo_closed_phase;
 
@@ -60,8 +71,10 @@ typedef struct zo_closed {
     zo_closed_settings set;
     zo_augment_settings augment_set;
     zo_augment augment;
-    size_t p, q; /* features, outputs */
+    size_t p, q; /* features, outputs of the problem at hand */
+    size_t most; /* features of the largest problem; without modules there is one */
     int last;    /* stage that is solved for */
+    struct zo_modules *modules; /* NULL: none */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
     zo_gram *gram;                 /* NULL before the first tile */
@@ -82,6 +95,7 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out);
 const zo_net *zo_closed_net(const void *state);
 double zo_closed_progress(const void *state);
+double zo_closed_ending(const void *state);
 zo_uses zo_closed_uses(const void *state);
 void zo_closed_save(const void *state, zo_file_out *out);
 size_t zo_closed_saved(const void *state);
@@ -92,7 +106,7 @@ void zo_closed_fini(void *state);
 
 #define ZO_CLOSED_OPERATIONS                                                                       \
     .state_size = sizeof(zo_closed), .late = true, .step = zo_closed_step, .net = zo_closed_net,   \
-    .progress = zo_closed_progress, .uses = zo_closed_uses, .save = zo_closed_save,                \
+    .progress = zo_closed_progress, .ending = zo_closed_ending, .uses = zo_closed_uses, .save = zo_closed_save,                \
     .saved = zo_closed_saved, .load = zo_closed_load, .setting = zo_closed_setting,                \
     .plan = zo_closed_plan, .fini = zo_closed_fini
 
@@ -111,7 +125,11 @@ typedef struct zo_closed_rows {
     int64_t first, n;
     float *out;
     size_t ld;
+    bool whole; /* zo_cancel() does not stop it */
 } zo_closed_rows;
+/* The inputs of row `row`, possibly changed. */
+void zo_closed_gather(const zo_closed_rows *rows, int64_t row, float *to);
+/* After zo_cancel() rows may be missing: callers ask before they use them, and change nothing. */
 void zo_closed_run(const zo_closed_rows *rows);
 /* c->h = what the solve sees of rows [first, first + n), n at most a tile; zo_closed_tile_init() comes first. */
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n);
@@ -127,7 +145,8 @@ int64_t zo_closed_all_rows(const zo_closed *c);
 int64_t zo_closed_place(const zo_closed *c, int64_t row);
 /* Makes room for a tile, once. Errors: NO_MEMORY. */
 zo_status zo_closed_tile_init(zo_closed *c);
-/* Adds the next tile to the sums. */
+/* Adds the next tile to the sums. No tile has rows of two copies, and no row waits (gram.h) behind the last of a copy: sums of fewer copies are
+ * those that more copies begin with. */
 zo_status zo_closed_tile(zo_closed *c);
 
 /* ---- closed_fill.c, closed_patches.c ---- */
@@ -142,7 +161,13 @@ zo_status zo_closed_patches(zo_closed *c, int stage);
 
 /* Bytes that the run holds at its most for so many features, the net left out. */
 double zo_closed_bytes(const zo_closed *c, size_t p);
-/* Chooses lambda and solves; *loss: of the new network on the first training rows. */
+/* Of buffers that do not depend on the problem's size. */
+double zo_closed_rows_bytes(const zo_closed *c);
+/* Multiply-adds of a solve, before it is made. */
+double zo_closed_solve_cost(const zo_closed *c);
+/* The mean loss of the present network on the first training rows. */
+double zo_closed_loss(zo_closed *c);
+/* Chooses lambda and solves; *loss: of the new network on the first training rows, without modules. */
 zo_status zo_closed_solve(zo_closed *c, double *loss);
 
 #endif

@@ -109,6 +109,7 @@ static void draw_unit(void *arg, int64_t unit, int worker)
     const zo_closed *c = u->c;
     const zo_stage *s = c->net->stage + u->stage;
     size_t n = s->rows;
+    if (zo_cancelled(c->ctx)) return;
     float *w = u->room + (size_t)worker * n;
     zo_random r = zo_random_at(c->seed, ZO_FOR_FEATURES, (uint64_t)u->stage, (uint32_t)unit);
     double square = 0;
@@ -165,7 +166,7 @@ static zo_status fill_dense(zo_closed *c, int stage)
     return status;
 }
 
-zo_status zo_closed_fill(zo_closed *c)
+static zo_status fill(zo_closed *c)
 {
     zo_status status = ZO_OK;
     for (int i = 0; i < c->last && c->set.body == ZO_CLOSED_FILL && !status; i++) {
@@ -174,6 +175,20 @@ zo_status zo_closed_fill(zo_closed *c)
             status = fill_dense(c, i);
         else if (has_filters(s) && c->set.filters == ZO_CLOSED_PATCHES)
             status = zo_closed_patches(c, i);
+        if (!status) status = zo_check_cancelled(c->ctx);
     }
+    return status;
+}
+
+/* A fill that is stopped leaves the weights as they were: the state is that before the step. */
+zo_status zo_closed_fill(zo_closed *c)
+{
+    size_t bytes = c->net->arena * sizeof(float);
+    float *before = zo_alloc(c->ctx, bytes);
+    if (!before) return ZO_NO_MEMORY;
+    memcpy(before, c->net->params, bytes);
+    zo_status status = fill(c);
+    if (status) memcpy(c->net->params, before, bytes);
+    zo_free(c->ctx, before);
     return status;
 }

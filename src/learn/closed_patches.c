@@ -73,10 +73,10 @@ static void cut_patches(void *arg, int64_t item, int worker)
 
 static void collect(patches *a)
 {
-    for (a->first = 0; a->first < a->images; a->first += CHUNK) {
+    for (a->first = 0; a->first < a->images && !zo_cancelled(a->c->ctx); a->first += CHUNK) {
         size_t n = a->images - a->first < CHUNK ? a->images - a->first : CHUNK;
         zo_closed_run(&(zo_closed_rows){a->c, ZO_TRAIN, a->stage, (int64_t)a->first, (int64_t)n,
-                                        a->image, a->s->ld_in});
+                                        a->image, a->s->ld_in, false});
         zo_parallel(a->c->ctx, (int64_t)n, cut_patches, a);
     }
 }
@@ -220,7 +220,8 @@ zo_status zo_closed_patches(zo_closed *c, int stage)
     zo_status status = allocate(&a);
     if (!status) {
         collect(&a);
-        status = covariance(&a);
+        status = zo_check_cancelled(c->ctx);
+        if (!status) status = covariance(&a);
     }
     if (!status) {
         zo_eigen_symmetric(a.cov, a.terms, a.vector, a.value);

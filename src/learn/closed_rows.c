@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "learn/closed.h"
+#include "learn/closed_modules.h"
 
 enum { STATISTICS_ROWS = 10000 };
 #define DEVIATION_LEAST 1e-2 /* added to it: features that hardly move are not blown up */
@@ -18,14 +18,29 @@ int64_t zo_closed_place(const zo_closed *c, int64_t row)
     return c->order[row % c->task->part[ZO_TRAIN].n];
 }
 
+/* Examples that run together. */
+static size_t together(const zo_closed *c)
+{
+    size_t rows = ZO_CLOSED_ROWS_ITEM;
+    while (rows > 8 && rows * c->net->widest > 131072 && !c->modules) rows /= 2;
+    return rows;
+}
+
+double zo_closed_rows_bytes(const zo_closed *c)
+{
+    double workers = zo_context_threads(c->ctx), n = (double)c->task->part[ZO_TRAIN].n,
+           floats = ZO_CLOSED_ROWS_ITEM * (double)c->net->stage[0].ld_in +
+                    (double)zo_net_scratch(c->net, together(c));
+    return 4 * (workers * floats + n);
+}
+
 zo_status zo_closed_rows_init(zo_closed *c)
 {
     if (c->order) return ZO_OK;
     const zo_context *ctx = c->ctx;
     const zo_net *net = c->net;
     size_t n = (size_t)c->task->part[ZO_TRAIN].n, workers = (size_t)zo_context_threads(ctx);
-    c->rows = ZO_CLOSED_ROWS_ITEM;
-    while (c->rows > 8 && c->rows * net->widest > 131072) c->rows /= 2;
+    c->rows = together(c);
     c->x_floats = ZO_CLOSED_ROWS_ITEM * net->stage[0].ld_in;
     c->scratch_floats = zo_round16(zo_net_scratch(net, c->rows));
     c->x = zo_alloc_zero(ctx, workers * c->x_floats, sizeof *c->x);
@@ -45,8 +60,7 @@ zo_status zo_closed_rows_init(zo_closed *c)
     return ZO_OK;
 }
 
-/* The inputs of row `row`, possibly changed. */
-static void gather(const zo_closed_rows *rows, int64_t row, float *to)
+void zo_closed_gather(const zo_closed_rows *rows, int64_t row, float *to)
 {
     const zo_closed *c = rows->c;
     const zo_examples *part = &c->task->part[rows->part];
@@ -68,6 +82,7 @@ static void run_item(void *arg, int64_t item, int worker)
     const zo_closed_rows *rows = arg;
     const zo_closed *c = rows->c;
     const zo_net *net = c->net;
+    if (!rows->whole && zo_cancelled(c->ctx)) return; /* what is missing is not used then */
     float *x = c->x + (size_t)worker * c->x_floats,
           *scratch = c->scratch + (size_t)worker * c->scratch_floats;
     int64_t first = item * ZO_CLOSED_ROWS_ITEM,
@@ -76,7 +91,7 @@ static void run_item(void *arg, int64_t item, int worker)
     if (copied > ld) copied = ld;
     for (int64_t at = first; at < end;) {
         size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
-        for (size_t i = 0; i < m; i++) gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
+        for (size_t i = 0; i < m; i++) zo_closed_gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
         zo_tail tail = {.params = net->params,
                         .m = m,
                         .in = x,
@@ -100,7 +115,11 @@ void zo_closed_run(const zo_closed_rows *rows)
 
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)
 {
-    zo_closed_run(&(zo_closed_rows){c, part, c->last, first, n, c->h, c->p});
+    zo_closed_rows rows = {c, part, c->last, first, n, c->h, c->p, false};
+    if (c->modules)
+        zo_modules_run(&rows);
+    else
+        zo_closed_run(&rows);
 }
 
 /* ---- scale layers ---- */
@@ -141,7 +160,7 @@ static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base,
 {
     for (int64_t first = 0; first < n; first += (int64_t)a->rows) {
         a->rows = n - first < ZO_CLOSED_TILE ? (size_t)(n - first) : ZO_CLOSED_TILE;
-        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld});
+        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld, false});
         if (!first) memcpy(base, h, a->width * sizeof *h);
         zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
     }
@@ -174,11 +193,11 @@ zo_status zo_closed_scale(zo_closed *c, int stage)
         add_tiles(c, stage, n, h, base, &a);
         bool finite = true;
         for (size_t j = 0; j < s->columns; j++) finite &= isfinite(a.square[j]) != 0;
-        if (finite)
-            set_scale(c, s, &a, (double)n);
-        else
+        status = zo_check_cancelled(c->ctx);
+        if (!status && !finite)
             status = zo_fail(c->ctx, ZO_FORMAT, "%s: what comes into \"%s\" is not finite",
                              c->info->name, c->net->word[s->word]);
+        if (!status) set_scale(c, s, &a, (double)n);
     }
     zo_free(c->ctx, h);
     zo_free(c->ctx, sums);
@@ -201,26 +220,30 @@ static void fill_targets(const zo_closed *c, int64_t row, size_t i)
 
 zo_status zo_closed_tile_init(zo_closed *c)
 {
-    if (c->h) return ZO_OK;
-    c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->p, sizeof *c->h);
-    c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
-    if (c->class_weight) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
-    return c->h && c->y && (c->w || !c->class_weight) ? ZO_OK : ZO_NO_MEMORY;
+    if (!c->h) c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->most, sizeof *c->h);
+    if (!c->y) c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
+    if (c->class_weight && !c->w) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
+    if (!c->h || !c->y || (!c->w && c->class_weight)) return ZO_NO_MEMORY;
+    return c->modules ? zo_modules_init(c) : ZO_OK;
 }
 
 zo_status zo_closed_tile(zo_closed *c)
 {
-    int64_t left = zo_closed_all_rows(c) - c->position, m = left;
+    int64_t n = c->task->part[ZO_TRAIN].n, left = n - c->position % n, m = left;
     if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
     zo_status status = zo_closed_tile_init(c);
     if (!status && !c->gram)
         status = zo_gram_create(c->ctx, c->p, c->q, c->class_weight != NULL, &c->gram);
     if (status) return status;
     zo_closed_features(c, ZO_TRAIN, c->position, m);
+    status = zo_check_cancelled(c->ctx);
+    if (status) return status;
     for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
+    if (c->modules) zo_modules_targets(c, m);
     status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;
     c->cost += (double)m * (p * p / 2 + p * q);
     if (!status) c->position += m;
+    if (!status && m == left) zo_gram_close(c->gram);
     return status;
 }

@@ -195,6 +195,11 @@ double zo_trainer_progress(const zo_trainer *t)
     return t->class->progress ? t->class->progress(t->state) : 0;
 }
 
+double zo_trainer_ending(const zo_trainer *t)
+{
+    return t->class->ending ? t->class->ending(t->state) : 0;
+}
+
 size_t zo_trainer_state_size(const zo_trainer *t) { return t->class->saved(t->state); }
 
 void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->save(t->state, out); }
