@@ -119,6 +119,19 @@ static size_t features_that_fit(const zo_closed *c, double room)
     return low;
 }
 
+/* About what a run around the trainer allocates: the network that is kept, looks at it, files. */
+static double around(const zo_closed *c)
+{
+    const zo_net *net = c->net;
+    double rows = (double)(c->task->part[ZO_VALIDATION].n + c->task->part[ZO_TEST].n),
+           workers = zo_context_threads(c->ctx);
+    size_t together = 128;
+    while (together > 8 && together * net->widest > 131072) together /= 2;
+    return 4 * ((double)net->arena + workers * (double)zo_net_scratch(net, together) +
+                rows * (double)(net->stage[c->last].ld_out + 4)) +
+           (1 << 20);
+}
+
 /* Bytes that are there for what is still to be allocated. */
 static double room_of(const zo_context *ctx)
 {
@@ -168,9 +181,9 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
                          const zo_method *method, zo_net *net, const zo_class_info *info)
 {
     *c = (zo_closed){.ctx = ctx, .info = info, .task = def->task, .net = net, .seed = def->seed};
-    double room = room_of(ctx);
     zo_status status = read_settings(c, def, method);
     if (!status) status = check_net(c);
+    double room = status ? 0 : room_of(ctx) - around(c);
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_fill_check(c);
     if (!status) status = zo_modules_plan(c, room);
