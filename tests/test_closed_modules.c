@@ -41,8 +41,8 @@ static problem problem_of(const zo_net *net, const zo_task *task)
 {
     const zo_stage *s = net->stage;
     const zo_examples *part = &task->part[ZO_TRAIN];
-    problem r = {.n = (size_t)part->n, .p = net->stage[net->stages - 1].rows,
-                 .q = (size_t)task->outputs};
+    problem r = {
+        .n = (size_t)part->n, .p = net->stage[net->stages - 1].rows, .q = (size_t)task->outputs};
     size_t others = r.p - s->columns;
     r.x = reals(r.n * r.p), r.y = reals(r.n * r.q), r.mean_x = reals(r.p), r.mean_y = reals(r.q);
     for (size_t i = 0; i < r.n; i++) {
@@ -55,7 +55,7 @@ static problem problem_of(const zo_net *net, const zo_task *task)
             r.x[i * r.p + others + j] = z > 0 ? z : 0;
         }
         for (size_t j = 0; j < r.q; j++)
-            r.y[i * r.q + j] = !part->label                    ? (real)part->target[i * r.q + j]
+            r.y[i * r.q + j] = !part->label                   ? (real)part->target[i * r.q + j]
                                : part->label[i] == (int32_t)j ? 1
                                                               : -1;
     }
@@ -186,9 +186,10 @@ static float *parameters_of(int threads, const char *kernels, int stop, size_t *
     ctx = own;
     zo_task *task = make_images(ctx, 2600, 6, 6, 1, 3, 3);
     zo_net *net = make_net(
-        ctx, task, "patch3x6,pad1 twosided0.25 cells2 sqrt flatten scale { dense100 relu }cat dense3",
-        1);
-    const char *const *settings = SETTINGS("copies=1", "shift=1", "lambdas=3", "module=64", "sweeps=2");
+        ctx, task,
+        "patch3x6,pad1 twosided0.25 cells2 sqrt flatten scale { dense100 relu }cat dense3", 1);
+    const char *const *settings =
+        SETTINGS("copies=1", "shift=1", "lambdas=3", "module=64", "sweeps=2");
     zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
     for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     if (stop) {

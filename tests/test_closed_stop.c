@@ -5,7 +5,10 @@
 
 /* ---- a stop at the k-th piece of parallel work ---- */
 
-enum { TILE = 40, SLOW = 50 }; /* pieces of a tile or a look, which are not left half-way; of what may be done after a stop */
+enum {
+    TILE = 40,
+    SLOW = 50
+}; /* pieces of a tile or a look, which are not left half-way; of what may be done after a stop */
 
 typedef struct pieces {
     long done, stop; /* stop 0: never */
@@ -48,8 +51,7 @@ static bool stop_at(zo_trainer *t, double progress, const char *before, long k, 
     counted.stop = 0;
     zo_cancel_clear(ctx);
     if (status == ZO_OK) {
-        if (k < all / 2 && all > TILE)
-            fail_msg("was not stopped at %ld of %ld", k, all);
+        if (k < all / 2 && all > TILE) fail_msg("was not stopped at %ld of %ld", k, all);
         return false;
     }
     assert_int_equal(status, ZO_CANCELLED);
@@ -115,8 +117,7 @@ static void each_step_can_be_stopped(void **state)
     zo_task *task = make_task(ctx, 3000, 5, 3, 3), *images = make_images(ctx, 700, 6, 6, 1, 3, 3);
     check_stops(task, "dense700 relu dense3", "elm", SETTINGS("lambdas=4"));
     check_stops(images, IMAGE_NET, "conv-elm", SETTINGS("lambdas=3", "copies=1", "shift=1"));
-    check_stops(task, "dense96 relu dense3", "elm",
-                SETTINGS("lambdas=2", "module=32", "sweeps=2"));
+    check_stops(task, "dense96 relu dense3", "elm", SETTINGS("lambdas=2", "module=32", "sweeps=2"));
     zo_task_destroy(images);
     zo_task_destroy(task);
     end_counting(before);
@@ -170,8 +171,7 @@ static void the_solve_is_part_of_a_budget(void **state)
     def.forwards = forwards;
     if (zo_train(ctx, &def, &half, NULL)) fail_msg("%s", zo_last_error(ctx));
     assert_true(half.epochs > 0.02 && half.epochs < 0.6);
-    if (half.forwards > forwards + 2 * tile)
-        fail_msg("%g forwards of %g", half.forwards, forwards);
+    if (half.forwards > forwards + 2 * tile) fail_msg("%g forwards of %g", half.forwards, forwards);
     def.forwards = whole.forwards * 10;
     if (zo_train(ctx, &def, &half, NULL)) fail_msg("%s", zo_last_error(ctx));
     assert_near(half.epochs, 1, 0, 1e-12, "epochs of a budget that is never spent");

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -145,10 +146,11 @@ static zo_status check_modules(const zo_closed *c, double need, double room)
     const double gib = 1024.0 * 1024 * 1024;
     size_t others = c->modules->others, fit = features_that_fit(c, room - zo_modules_bytes(c));
     if (fit > others)
-        return zo_fail(c->ctx, ZO_NO_MEMORY,
-                       "%s: a module of %zu units takes %.3g GiB, %.3g GiB are there: set module to "
-                       "%zu or less",
-                       c->info->name, c->modules->size, need / gib, room / gib, fit - others);
+        return zo_fail(
+            c->ctx, ZO_NO_MEMORY,
+            "%s: a module of %zu units takes %.3g GiB, %.3g GiB are there: set module to "
+            "%zu or less",
+            c->info->name, c->modules->size, need / gib, room / gib, fit - others);
     return zo_fail(c->ctx, ZO_NO_MEMORY,
                    "%s: the smallest module takes %.3g GiB, %.3g GiB are there: use a smaller net",
                    c->info->name, zo_closed_bytes(c, others + 1) / gib, room / gib);
@@ -359,8 +361,7 @@ static size_t gram_bytes(const zo_closed *c)
 size_t zo_closed_saved(const void *state)
 {
     const zo_closed *c = state;
-    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c) +
-           zo_modules_saved(c);
+    return 3 * sizeof c->step + c->net->arena * sizeof(float) + gram_bytes(c) + zo_modules_saved(c);
 }
 
 static void add_zeros(zo_file_out *out, size_t n)
@@ -398,8 +399,7 @@ void zo_closed_save(const void *state, zo_file_out *out)
 /* Whether sums belong to this place. */
 static bool has_sums(const zo_closed *c, int64_t phase, int64_t position)
 {
-    return (phase == ZO_CLOSED_DONE && !c->modules) ||
-           (phase == ZO_CLOSED_AT_ROWS && position > 0);
+    return (phase == ZO_CLOSED_DONE && !c->modules) || (phase == ZO_CLOSED_AT_ROWS && position > 0);
 }
 
 static bool load_gram(zo_closed *c, zo_reader in, size_t p)
@@ -453,6 +453,49 @@ bool zo_closed_load(void *state, zo_reader *in)
     if (!load_numbers(c, in, has_sums(c, phase, position))) return false;
     c->step = step, c->phase = phase, c->position = position;
     return true;
+}
+
+/* ---- more rows, another lambda ---- */
+
+bool zo_closed_kept(const void *state)
+{
+    const zo_closed *c = state;
+    return c->set.keep && !c->modules;
+}
+
+/* Copies lie behind all rows, so that fewer of them are what more begin with; without any nothing is changed in a row. lambda is no part of
+ * sums. */
+static bool may_change(const char *const *began, const char *key, const char *now)
+{
+    const char *copies = zo_settings_get(began, "copies");
+    if (!strcmp(key, "lambda") || !strcmp(key, "lambdas") || !strcmp(key, "keep")) return true;
+    if (!strcmp(key, "copies")) return copies && strtoll(now, NULL, 10) > strtoll(copies, NULL, 10);
+    for (const zo_param *p = zo_augment_info.params; p->name; p++)
+        if (!strcmp(key, p->name)) return copies && !strcmp(copies, "0");
+    return false;
+}
+
+bool zo_closed_grows(const void *state, const char *const *began)
+{
+    const zo_closed *c = state;
+    const char *line;
+    if (c->modules) return false;
+    for (int i = 0; (line = zo_closed_setting(state, i)); i++) {
+        char key[64];
+        size_t n = strcspn(line, "=");
+        snprintf(key, sizeof key, "%.*s", (int)n, line);
+        const char *before = zo_settings_get(began, key);
+        if (!before || (strcmp(before, line + n + 1) && !may_change(began, key, line + n + 1)))
+            return false;
+    }
+    return true;
+}
+
+void zo_closed_reopen(void *state)
+{
+    zo_closed *c = state;
+    c->phase = ZO_CLOSED_AT_ROWS;
+    c->lambda = 0;
 }
 
 /* ---- what it says of itself ---- */

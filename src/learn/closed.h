@@ -38,7 +38,7 @@ typedef struct zo_closed_settings {
     double lambda, bias, whiten;
     int64_t lambdas, copies, units, module, sweeps;
     int weights, filters, body, preset;
-    bool fields, balance;
+    bool fields, balance, keep;
 } zo_closed_settings;
 
 /* clang-format off */
@@ -49,6 +49,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, module, 0, 0, 1000000, "units of the last fixed dense layer that are solved for at a time; 0: all, or what fits into memory"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, sweeps, 0, 0, ZO_CLOSED_SWEEPS, "of modules: how often each is solved for; 0: until validation gains no more"), \
+    ZO_PARAM_BOOL_ROW(zo_closed_settings, keep, 1, "the sums stay in the run's folder, so that 'zeroth resume' can add copies or choose lambda anew"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
@@ -71,9 +72,9 @@ typedef struct zo_closed {
     zo_closed_settings set;
     zo_augment_settings augment_set;
     zo_augment augment;
-    size_t p, q; /* features, outputs of the problem at hand */
-    size_t most; /* features of the largest problem; without modules there is one */
-    int last;    /* stage that is solved for */
+    size_t p, q;                /* features, outputs of the problem at hand */
+    size_t most;                /* features of the largest problem; without modules there is one */
+    int last;                   /* stage that is solved for */
     struct zo_modules *modules; /* NULL: none */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
@@ -102,13 +103,17 @@ size_t zo_closed_saved(const void *state);
 bool zo_closed_load(void *state, zo_reader *in);
 const char *zo_closed_setting(const void *state, int index);
 const char *zo_closed_plan(const void *state, int index);
+bool zo_closed_kept(const void *state);
+bool zo_closed_grows(const void *state, const char *const *began);
+void zo_closed_reopen(void *state);
 void zo_closed_fini(void *state);
 
 #define ZO_CLOSED_OPERATIONS                                                                       \
     .state_size = sizeof(zo_closed), .late = true, .step = zo_closed_step, .net = zo_closed_net,   \
-    .progress = zo_closed_progress, .ending = zo_closed_ending, .uses = zo_closed_uses, .save = zo_closed_save,                \
-    .saved = zo_closed_saved, .load = zo_closed_load, .setting = zo_closed_setting,                \
-    .plan = zo_closed_plan, .fini = zo_closed_fini
+    .progress = zo_closed_progress, .ending = zo_closed_ending, .uses = zo_closed_uses,            \
+    .save = zo_closed_save, .saved = zo_closed_saved, .load = zo_closed_load,                      \
+    .kept = zo_closed_kept, .grows = zo_closed_grows, .reopen = zo_closed_reopen,                  \
+    .setting = zo_closed_setting, .plan = zo_closed_plan, .fini = zo_closed_fini
 
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,

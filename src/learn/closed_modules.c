@@ -204,8 +204,7 @@ static void run_item(void *arg, int64_t item, int worker)
                     .to = m->dense};
     const float *y = m->dense ? zo_net_tail(net, &tail) : x, *other = NULL;
     if (m->skip >= 0) other = m->skip ? zo_net_slot(net, scratch, c->rows, m->skip - 1) : x;
-    write_rows(rows, (size_t)first, n, y, other, m->skip >= 0 ? net->stage[m->skip].ld_in : 0,
-               room);
+    write_rows(rows, (size_t)first, n, y, other, m->skip >= 0 ? net->stage[m->skip].ld_in : 0, room);
 }
 
 void zo_modules_run(const zo_closed_rows *rows)
@@ -214,9 +213,8 @@ void zo_modules_run(const zo_closed_rows *rows)
     const zo_modules *m = c->modules;
     int64_t items = (rows->n + ZO_CLOSED_ROWS_ITEM - 1) / ZO_CLOSED_ROWS_ITEM;
     zo_parallel(c->ctx, items, run_item, (void *)rows);
-    c->cost += (double)rows->n *
-               (zo_net_tail_cost(c->net, 0) - zo_net_tail_cost(c->net, m->dense) +
-                (double)c->net->stage[m->dense].rows * (double)units_of(m));
+    c->cost += (double)rows->n * (zo_net_tail_cost(c->net, 0) - zo_net_tail_cost(c->net, m->dense) +
+                                  (double)c->net->stage[m->dense].rows * (double)units_of(m));
 }
 
 void zo_modules_write(zo_closed *c, const float *w, size_t ldw, const float *b)
@@ -322,7 +320,7 @@ static void score(const zo_closed *c, double *errors, double *squares)
         const float *out = c->modules->held + i * c->q;
         if (part->label) *errors += zo_net_largest(out, (int)c->q) != part->label[i];
         for (size_t j = 0; j < c->q; j++) {
-            double want = !part->label                    ? (double)part->target[i * c->q + j]
+            double want = !part->label                   ? (double)part->target[i * c->q + j]
                           : part->label[i] == (int32_t)j ? 1
                                                          : -1,
                    off = (double)out[j] - want;

@@ -18,10 +18,12 @@
 
 #include "learn/closed.h"
 
-enum { ZO_MODULES_LOOK = 64 }; /* rows whose features are all there at once, to look at the network */
+enum {
+    ZO_MODULES_LOOK = 64
+}; /* rows whose features are all there at once, to look at the network */
 
 typedef struct zo_modules {
-    int dense, skip;           /* stage of the units; tensor whose numbers stand before theirs, or -1 */
+    int dense, skip; /* stage of the units; tensor whose numbers stand before theirs, or -1 */
     size_t units, others, all; /* units; features before theirs; features in all */
     size_t size, count;        /* units of a module, modules; the last may be smaller */
     bool by_itself;            /* not asked for */

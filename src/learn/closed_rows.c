@@ -91,7 +91,8 @@ static void run_item(void *arg, int64_t item, int worker)
     if (copied > ld) copied = ld;
     for (int64_t at = first; at < end;) {
         size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
-        for (size_t i = 0; i < m; i++) zo_closed_gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
+        for (size_t i = 0; i < m; i++)
+            zo_closed_gather(rows, rows->first + at + (int64_t)i, x + i * ld_in);
         zo_tail tail = {.params = net->params,
                         .m = m,
                         .in = x,
@@ -160,7 +161,8 @@ static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base,
 {
     for (int64_t first = 0; first < n; first += (int64_t)a->rows) {
         a->rows = n - first < ZO_CLOSED_TILE ? (size_t)(n - first) : ZO_CLOSED_TILE;
-        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld, false});
+        zo_closed_run(
+            &(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld, false});
         if (!first) memcpy(base, h, a->width * sizeof *h);
         zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
     }

@@ -37,8 +37,8 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_closed_rows_bytes(c) + zo_gram_bytes(p, q, c->set.balance) + tile + (path > ridge ? path : ridge) +
-           4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
+    return zo_closed_rows_bytes(c) + zo_gram_bytes(p, q, c->set.balance) + tile +
+           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q);
 }
 
 /* Evenly spaced on a logarithmic scale, without a library's pow(): the bits of a run depend on it. */
@@ -258,8 +258,7 @@ double zo_closed_loss(zo_closed *c)
     double sum = 0;
     for (int64_t first = 0; first < all; first += n) {
         n = all - first < ZO_MODULES_LOOK ? all - first : ZO_MODULES_LOOK;
-        zo_closed_run(
-            &(zo_closed_rows){c, ZO_TRAIN, c->last, first, n, c->modules->look, ld, true});
+        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->last, first, n, c->modules->look, ld, true});
         sum += losses_of(c, first, n, c->modules->look, ld);
     }
     return sum / (double)all;

@@ -315,7 +315,8 @@ zo_status zo_loop_go_live(zo_loop *l)
     l->journal = NULL;
     l->training = zo_loop_clock() - l->course.seconds;
     /* At once: who is killed again and again must get on, and a first network may be gone the next time. */
-    if (l->again || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
+    bool grown = l->record && l->record->grown; /* what was saved is of other settings */
+    if (l->again || grown || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
     return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course) : ZO_OK;
 }
 
