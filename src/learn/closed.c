@@ -8,6 +8,8 @@
 
 #include "base/memory.h"
 
+enum { SMALL = 256 << 20 }; /* bytes of a state that nobody minds in a folder */
+
 /* ---- definition ---- */
 
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
@@ -460,7 +462,8 @@ bool zo_closed_load(void *state, zo_reader *in)
 bool zo_closed_kept(const void *state)
 {
     const zo_closed *c = state;
-    return c->set.keep && !c->modules;
+    if (c->modules || c->set.keep == ZO_CLOSED_KEEP_NONE) return false;
+    return c->set.keep == ZO_CLOSED_KEEP_ALL || zo_closed_saved(c) <= SMALL;
 }
 
 /* Copies lie behind all rows, so that fewer of them are what more begin with; without any nothing is changed in a row. lambda is no part of

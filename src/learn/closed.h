@@ -31,14 +31,19 @@ typedef enum zo_closed_weights {
 } zo_closed_weights;
 typedef enum zo_closed_filters { ZO_CLOSED_PATCHES, ZO_CLOSED_RANDOM } zo_closed_filters;
 typedef enum zo_closed_body { ZO_CLOSED_FILL, ZO_CLOSED_KEEP } zo_closed_body;
+typedef enum zo_closed_keeps {
+    ZO_CLOSED_KEEP_SMALL,
+    ZO_CLOSED_KEEP_ALL,
+    ZO_CLOSED_KEEP_NONE
+} zo_closed_keeps;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
 /* Of both classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, bias, whiten;
     int64_t lambdas, copies, units, module, sweeps;
-    int weights, filters, body, preset;
-    bool fields, balance, keep;
+    int weights, filters, body, preset, keep;
+    bool fields, balance;
 } zo_closed_settings;
 
 /* clang-format off */
@@ -49,7 +54,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, module, 0, 0, 1000000, "units of the last fixed dense layer that are solved for at a time; 0: all, or what fits into memory"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, sweeps, 0, 0, ZO_CLOSED_SWEEPS, "of modules: how often each is solved for; 0: until validation gains no more"), \
-    ZO_PARAM_BOOL_ROW(zo_closed_settings, keep, 1, "the sums stay in the run's folder, so that 'zeroth resume' can add copies or choose lambda anew"), \
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, keep, ZO_CLOSED_KEEP_SMALL, "small|yes|no", "of a run that is done: its sums stay in its folder, so that 'zeroth resume' can add copies or choose lambda anew; small: up to 256 MiB"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, body, ZO_CLOSED_FILL, "fill|keep", "weights before the last layer: filled as the other settings say, or kept as they come (--init)")
 /* clang-format on */
