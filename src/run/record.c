@@ -238,9 +238,10 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
         r->grown = true;
         memcpy(r->forced, why, sizeof why);
         if (there(r->checkpoint)) return ZO_OK;
-        return zo_fail(r->ctx, ZO_NOT_FOUND,
-                       "%s: its sums were not kept (keep=yes), so that nothing can be added: begin a new run",
-                       r->out);
+        return zo_fail(
+            r->ctx, ZO_NOT_FOUND,
+            "%s: its sums were not kept (keep=yes), so that nothing can be added: begin a new run",
+            r->out);
     }
     if (is_done(r))
         return zo_fail(r->ctx, ZO_EXISTS,
