@@ -3,12 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include "base/memory.h"
-
-enum { SMALL = 256 << 20 }; /* bytes of a state that nobody minds in a folder */
 
 /* ---- definition ---- */
 
@@ -108,90 +103,17 @@ static zo_status check_data(zo_closed *c)
     return status;
 }
 
-/* The most features whose sums and factors keep to `room` bytes. */
-static size_t features_that_fit(const zo_closed *c, double room)
-{
-    size_t low = 0, high = c->p;
-    while (low < high) {
-        size_t p = (low + high + 1) / 2;
-        if (zo_closed_bytes(c, p) <= room)
-            low = p;
-        else
-            high = p - 1;
-    }
-    return low;
-}
-
-/* About what a run around the trainer allocates: the network that is kept, looks at it, files. */
-static double around(const zo_closed *c)
-{
-    const zo_net *net = c->net;
-    double rows = (double)(c->task->part[ZO_VALIDATION].n + c->task->part[ZO_TEST].n),
-           workers = zo_context_threads(c->ctx);
-    size_t together = 128;
-    while (together > 8 && together * net->widest > 131072) together /= 2;
-    return 4 * ((double)net->arena + workers * (double)zo_net_scratch(net, together) +
-                rows * (double)(net->stage[c->last].ld_out + 4)) +
-           (1 << 20);
-}
-
-/* Bytes that are there for what is still to be allocated. */
-static double room_of(const zo_context *ctx)
-{
-    double there = (double)zo_memory_available(), allowed = (double)ctx->limit - (double)ctx->held;
-    if (!(there > 0)) there = INFINITY;
-    return ctx->limit && allowed < there ? allowed : there;
-}
-
-static zo_status check_modules(const zo_closed *c, double need, double room)
-{
-    const double gib = 1024.0 * 1024 * 1024;
-    size_t others = c->modules->others, fit = features_that_fit(c, room - zo_modules_bytes(c));
-    if (fit > others)
-        return zo_fail(
-            c->ctx, ZO_NO_MEMORY,
-            "%s: a module of %zu units takes %.3g GiB, %.3g GiB are there: set module to "
-            "%zu or less",
-            c->info->name, c->modules->size, need / gib, room / gib, fit - others);
-    return zo_fail(c->ctx, ZO_NO_MEMORY,
-                   "%s: the smallest module takes %.3g GiB, %.3g GiB are there: use a smaller net",
-                   c->info->name, zo_closed_bytes(c, others + 1) / gib, room / gib);
-}
-
-static zo_status check_memory(const zo_closed *c, double room)
-{
-    const zo_context *ctx = c->ctx;
-    const double gib = 1024.0 * 1024 * 1024;
-    double need = zo_closed_bytes(c, c->most);
-    if (c->modules) need += zo_modules_bytes(c);
-    if (need <= room) return ZO_OK;
-    if (c->modules) return check_modules(c, need, room);
-    size_t fit = features_that_fit(c, room), units = 0;
-    for (int i = 0; i < c->last; i++) {
-        const zo_stage *s = c->net->stage + i;
-        if (!strcmp(s->layer->info.name, "dense")) units = s->columns;
-    }
-    if (units + fit > c->p)
-        return zo_fail(ctx, ZO_NO_MEMORY,
-                       "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu of the %zu "
-                       "units fit",
-                       c->info->name, c->p, need / gib, room / gib, units + fit - c->p, units);
-    return zo_fail(ctx, ZO_NO_MEMORY,
-                   "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu features fit",
-                   c->info->name, c->p, need / gib, room / gib, fit);
-}
-
 zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *def,
                          const zo_method *method, zo_net *net, const zo_class_info *info)
 {
     *c = (zo_closed){.ctx = ctx, .info = info, .task = def->task, .net = net, .seed = def->seed};
     zo_status status = read_settings(c, def, method);
     if (!status) status = check_net(c);
-    double room = status ? 0 : room_of(ctx) - around(c);
+    double room = status ? 0 : zo_closed_room(c);
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_fill_check(c);
     if (!status) status = zo_modules_plan(c, room);
-    return status ? status : check_memory(c, room);
+    return status ? status : zo_closed_memory(c, room);
 }
 
 void zo_closed_fini(void *state)
@@ -455,50 +377,6 @@ bool zo_closed_load(void *state, zo_reader *in)
     if (!load_numbers(c, in, has_sums(c, phase, position))) return false;
     c->step = step, c->phase = phase, c->position = position;
     return true;
-}
-
-/* ---- more rows, another lambda ---- */
-
-bool zo_closed_kept(const void *state)
-{
-    const zo_closed *c = state;
-    if (c->modules || c->set.keep == ZO_CLOSED_KEEP_NONE) return false;
-    return c->set.keep == ZO_CLOSED_KEEP_ALL || zo_closed_saved(c) <= SMALL;
-}
-
-/* Copies lie behind all rows, so that fewer of them are what more begin with; without any nothing is changed in a row. lambda is no part of
- * sums. */
-static bool may_change(const char *const *began, const char *key, const char *now)
-{
-    const char *copies = zo_settings_get(began, "copies");
-    if (!strcmp(key, "lambda") || !strcmp(key, "lambdas") || !strcmp(key, "keep")) return true;
-    if (!strcmp(key, "copies")) return copies && strtoll(now, NULL, 10) > strtoll(copies, NULL, 10);
-    for (const zo_param *p = zo_augment_info.params; p->name; p++)
-        if (!strcmp(key, p->name)) return copies && !strcmp(copies, "0");
-    return false;
-}
-
-bool zo_closed_grows(const void *state, const char *const *began)
-{
-    const zo_closed *c = state;
-    const char *line;
-    if (c->modules) return false;
-    for (int i = 0; (line = zo_closed_setting(state, i)); i++) {
-        char key[64];
-        size_t n = strcspn(line, "=");
-        snprintf(key, sizeof key, "%.*s", (int)n, line);
-        const char *before = zo_settings_get(began, key);
-        if (!before || (strcmp(before, line + n + 1) && !may_change(began, key, line + n + 1)))
-            return false;
-    }
-    return true;
-}
-
-void zo_closed_reopen(void *state)
-{
-    zo_closed *c = state;
-    c->phase = ZO_CLOSED_AT_ROWS;
-    c->lambda = 0;
 }
 
 /* ---- what it says of itself ---- */

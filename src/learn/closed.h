@@ -5,7 +5,7 @@
  *     rows       a tile of training rows at a time through the body, into sums of products (linear/gram.h)
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
- * Where features are too many for that, they are taken in modules of units, one problem after the other: closed_modules.h.
+ * Where features are too many for that, they are taken in modules of units, one problem after the other: closed_modules.h (closed_modules.c, closed_sweeps.c).
  *
  * Each is a step of its own, rows one for each tile. Which rows lie in a tile depends on the seed alone, sums run in a fixed order: the bits
  * depend neither on threads nor on the kernel set.
@@ -123,6 +123,13 @@ void zo_closed_fini(void *state);
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
                                   const char *const *given, zo_closed_settings *set);
+
+/* ---- closed_memory.c ---- */
+
+/* Bytes that this process, and its context, may still take, less what a run takes around the trainer. */
+double zo_closed_room(const zo_closed *c);
+/* Errors: NO_MEMORY, with what is needed and what would fit. */
+zo_status zo_closed_memory(const zo_closed *c, double room);
 
 /* ---- closed_rows.c ---- */
 

@@ -48,6 +48,9 @@ void zo_modules_fini(zo_closed *c);
 double zo_modules_bytes(const zo_closed *c);
 /* Predictions and room, once; all is zero at first. Errors: NO_MEMORY. */
 zo_status zo_modules_init(zo_closed *c);
+/* Features of module `at`; the present module's first row of the last layer. */
+size_t zo_modules_features(const zo_modules *m, int64_t at);
+size_t zo_modules_first_row(const zo_modules *m);
 /* Sets c->p to the features of the present module. */
 void zo_modules_enter(zo_closed *c);
 
