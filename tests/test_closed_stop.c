@@ -62,7 +62,7 @@ static bool stop_at(zo_trainer *t, double progress, const char *before, long k, 
 
 /* Every step of a run is stopped at many places; then it goes on, and ends as it would have. */
 static void check_stops(zo_task *task, const char *spec, const char *method,
-                        const char *const *settings)
+                        const char *const *settings, int least)
 {
     char before[PATH_ROOM];
     place(before, folder, "before");
@@ -86,7 +86,7 @@ static void check_stops(zo_task *task, const char *spec, const char *method,
         }
         if (!taken) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
     }
-    assert_true(stopped > 15);
+    if (stopped < least) fail_msg("%d stops", stopped);
     assert_same_floats(zo_trainer_net(t)->params, zo_trainer_net(want)->params, net->arena,
                        "after stops");
     zo_trainer_destroy(want);
@@ -115,14 +115,15 @@ static void each_step_can_be_stopped(void **state)
     (void)state;
     zo_context *before = begin_counting();
     zo_task *task = make_task(ctx, 3000, 5, 3, 3), *images = make_images(ctx, 700, 6, 6, 1, 3, 3);
-    check_stops(task, "dense700 relu dense3", "elm", SETTINGS("lambdas=4"));
-    check_stops(images, IMAGE_NET, "conv-elm", SETTINGS("lambdas=3", "copies=1", "shift=1"));
-    check_stops(task, "dense96 relu dense3", "elm", SETTINGS("lambdas=2", "module=32", "sweeps=2"));
-    check_stops(task, "dense96 relu dense3", "elm", SETTINGS("lambdas=2", "sketch=40"));
+    check_stops(task, "dense700 relu dense3", "elm", SETTINGS("lambdas=4"), 16);
+    check_stops(images, IMAGE_NET, "conv-elm", SETTINGS("lambdas=3", "copies=1", "shift=1"), 16);
+    check_stops(task, "dense96 relu dense3", "elm", SETTINGS("lambdas=2", "module=32", "sweeps=2"),
+                16);
+    check_stops(task, "dense96 relu dense3", "elm", SETTINGS("lambdas=2", "sketch=40"), 4);
     check_stops(task, "dense96 relu dense3", "elm",
-                SETTINGS("lambdas=2", "loss=logistic", "iterations=2"));
+                SETTINGS("lambdas=2", "loss=logistic", "iterations=2"), 4);
     check_stops(task, "dense96 relu dense3", "elm",
-                SETTINGS("lambda=0.01", "loss=logistic", "iterations=2"));
+                SETTINGS("lambda=0.01", "loss=logistic", "iterations=2"), 4);
     zo_task_destroy(images);
     zo_task_destroy(task);
     end_counting(before);

@@ -70,7 +70,8 @@ static zo_status check_others(const zo_closed *c)
                        "sketch=0, or no module",
                        c->info->name, (long long)c->set.sketch);
     if (zo_closed_is_logistic(c))
-        return zo_fail(c->ctx, ZO_USAGE, "%s: module is for least squares: use loss=squared",
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: module is for least squares, not for loss=logistic: use loss=squared",
                        c->info->name);
     return ZO_OK;
 }
