@@ -9,6 +9,7 @@
 
 typedef struct resume_options {
     const char *data, *kernels;
+    cli_list set;
     double checkpoint;
     int64_t memory;
     int threads;
@@ -22,6 +23,8 @@ static const cli_option options[] = {
      "ref, avx2, avx512 or avx512bf16 (default: the best); the result does not depend on it"},
     {"data", "DIR", CLI_TEXT, offsetof(resume_options, data), 0, 0,
      "where the data set is now (default: where the run found it)"},
+    {"set", "KEY=VALUE", CLI_LIST, offsetof(resume_options, set), 0, 0,
+     "of a closed form that is done: more copies, another lambda or lambdas; may be repeated"},
     {"force", NULL, CLI_FLAG, offsetof(resume_options, force), 0, 0,
      "go on although data, version or settings are others; the run says so from then on"},
     {"checkpoint", "S", CLI_REAL, offsetof(resume_options, checkpoint), 0, DBL_MAX,
@@ -69,6 +72,17 @@ static void apply(const resume_options *o, train_options *to)
     if (o->data) to->data = o->data;
 }
 
+/* The setting of the run gives way to the new one. */
+static void change(cli_list *settings, const char *pair)
+{
+    for (int i = settings->n - 1; i >= 0; i--) {
+        size_t n = strcspn(pair, "=");
+        if (!strncmp(settings->items[i], pair, n) && settings->items[i][n] == '=')
+            cli_list_remove(settings, i);
+    }
+    cli_list_add(settings, pair);
+}
+
 static int go_on(const cli_run *run, const resume_options *o)
 {
     training t = {.resume = true, .force = o->force};
@@ -78,6 +92,7 @@ static int go_on(const cli_run *run, const resume_options *o)
         return status;
     }
     apply(o, &t.plan.o);
+    for (int i = 0; i < o->set.n; i++) change(&t.plan.settings, o->set.items[i]);
     return training_run(&t);
 }
 
@@ -101,11 +116,12 @@ static int run(int argc, char **argv)
     int status;
     if (!cli_run_read(words.word[0], &r))
         status = cli_fail(CLI_FAILED, "%s", r.fault);
-    else if (!strcmp(r.state, "done") && r.model)
+    else if (!strcmp(r.state, "done") && r.model && !o.set.n)
         status = show_or_go_on(&r, &o);
     else
         status = go_on(&r, &o);
     cli_run_free(&r);
+    cli_list_free(&o.set);
     return status;
 }
 

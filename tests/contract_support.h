@@ -218,9 +218,27 @@ static inline void each_loss(trial_fn body)
     }
 }
 
+/* Nets for layers whose example is for other images. */
+static inline const char *spec_of_its_own(const char *layer)
+{
+    static const char *const own[][2] = {
+        {"eachconv", "conv2x5,same tanh eachconv3x2 dense3"},
+        {"hashhist", "conv2x4,same tanh hashhist3x2 dense3"},
+        {"eachdense", "conv2x4,same tanh eachdense4x3 dense3"},
+        {"image", "conv2x4,same tanh flatten image2 conv3x4,same dense3"}};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!strcmp(layer, own[i][0])) return own[i][1];
+    return NULL;
+}
+
 /* A net of images with a layer in it: the word that its class shows as an example, or its name. */
 static inline void spec_with(char *spec, size_t room, const zo_layer_class *layer)
 {
+    const char *own = spec_of_its_own(layer->info.name);
+    if (own) {
+        snprintf(spec, room, "%s", own);
+        return;
+    }
     const char *word = layer->example ? layer->example : layer->info.name;
     int length = (int)strcspn(word, " ");
     if (layer->residual || layer->kind == ZO_LAYER_OPEN)

@@ -97,11 +97,36 @@ class Closed(Command):
         self.assertLess(got["epochs"], 0.5)
         self.assertGreater(got["test_accuracy"], 0.85)
 
+    def test_more_copies(self):
+        """A run that is done goes on with more copies, to what a run with these would have come to."""
+        self.table()
+        words = ("train", "t.csv", "--label", "what", "--set", "shape=8x8", "--method", "conv-elm",
+                 "--set", "units=20", "--quiet", "--out")
+        self.result(*words, "run")
+        want = self.result(*words, "whole", "--set", "copies=2", "--set", "shift=1")
+        got = self.result("resume", "run", "--set", "copies=2", "--set", "shift=1", "--quiet")
+        self.assertEqual((got["test_loss"], got["epochs"]), (want["test_loss"], want["epochs"]))
+        self.assertEqual((self.folder / "run/model.safetensors").read_bytes(),
+                         (self.folder / "whole/model.safetensors").read_bytes())
+        config = json.loads((self.folder / "run/config.json").read_text())
+        self.assertEqual(config["settings"]["copies"], "2")
+        self.bad("resume", "run", "--set", "copies=1", "--quiet", status=1, says="does not serve")
+        self.bad("resume", "run", "--set", "unit=5", "--quiet", status=2, says="units")
+
+    def test_modules(self):
+        got = self.result("train", "blobs", "--method", "elm", "--set", "units=2000", "--memory", "60M",
+                          "--out", "run", "--quiet")
+        self.assertEqual(got["net"], "dense2000 relu dense3")
+        self.assertGreater(got["test_accuracy"], 0.85)
+        plan = json.loads((self.folder / "run/config.json").read_text())["record"]["plan"]
+        self.assertIn("2000 units in", " ".join(plan))
+        self.assertIn("2000 units in", self.good("show", "run").stdout)
+
     def test_refusals(self):
         self.bad("train", "blobs", "--method", "conv-elm", "--quiet", status=2, says=["images", "elm"])
         self.bad("train", "blobs", "--method", "elm", "--set", "unit=5", "--quiet", status=2, says="units")
-        self.bad("train", "blobs", "--method", "elm", "--set", "units=30000", "--memory", "100M",
-                 "--quiet", status=1, says=["of the 30000 units fit"])
+        self.bad("train", "blobs", "--method", "elm", "--net", "dense30000 relu scale dense3",
+                 "--memory", "100M", "--quiet", status=1, says=["of the 30000 units fit"])
         self.bad("train", "blobs", "--method", "elm", "--measure", "alignment", "--quiet", status=2)
 
 

@@ -112,6 +112,8 @@ static void outputs_are_the_mean_of_the_members(void **state)
                SETTINGS("ensemble=3"));
     check_mean(numbers, "dense30 relu dense2,nobias", "elm", THREE("dense30 relu dense2,nobias"),
                SETTINGS("lambda=0.01"), SETTINGS("lambda=0.01", "ensemble=3"));
+    check_mean(rows, "dense96 relu dense3", "elm", THREE("dense96 relu dense3"),
+               SETTINGS("module=32"), SETTINGS("module=32", "ensemble=3"));
     check_mean(images, "dense30 relu dense3", "elm", "flatten " THREE("dense30 relu dense3"), NULL,
                SETTINGS("ensemble=3"));
     check_mean(images, IMAGE_NET, "conv-elm", THREE(IMAGE_NET), SETTINGS("copies=1", "shift=1"),

@@ -456,7 +456,7 @@ static void stopped_iterations_go_on(void **state)
     int steps, again;
     size_t n = arena();
     float *want = parameters_of(2, NULL, "lambda=0.01", 0, &steps);
-    assert_int_equal(steps, 2 + 3 * 4); /* fill, statistics, three tiles and a solve three times */
+    assert_int_equal(steps, 2 + 3 * 5); /* fill, statistics, four tiles and a solve three times */
     for (int stop = 3; stop < steps; stop++) {
         float *got = parameters_of(2, NULL, "lambda=0.01", stop, &again);
         assert_same_floats(got, want, n, "after a stop");

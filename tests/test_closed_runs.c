@@ -194,7 +194,7 @@ static void too_many_units_are_refused_before_allocation(void **state)
     def.memory = 32 << 20;
     assert_int_equal(zo_context_create(&def, &ctx), ZO_OK);
     zo_task *task = make_task(ctx, 100, 4, 3, 3);
-    refused(task, "dense6000 relu dense3", "elm", NULL, ZO_NO_MEMORY, "of the 6000 units fit");
+    refused(task, "dense6000 relu scale dense3", "elm", NULL, ZO_NO_MEMORY, "of the 6000 units fit");
     size_t fit = 0;
     assert_int_equal(sscanf(strstr(zo_last_error(ctx), "about "), "about %zu", &fit), 1);
     assert_true(fit > 100 && fit < 6000);

@@ -103,10 +103,9 @@ static void both_sides_are_their_formula(void **state)
 /* Numbers keep their order: a row that was an image is the same image again, whatever its channels. */
 static void rows_become_images(void **state)
 {
-    static const char *const specs[] = {"dense36 image3x4 conv2x5 relu dense3",
-                                        "dense40 image2 pool2 twosided0.1",
-                                        "flatten scale { image2x3 conv2x7 relu flatten }cat dense3",
-                                        "image6x1 global-max dense2"};
+    static const char *const specs[] = {
+        "dense36 image3x4 conv2x5 relu dense3", "dense40 image2 pool2 twosided0.1",
+        "flatten scale { image2x3 conv2x7 relu flatten }cat dense3", "image6x1 global-max dense2"};
     uint64_t seed = 75;
     (void)state;
     for (int i = 0; i < 80; i++) {

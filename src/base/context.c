@@ -107,6 +107,11 @@ zo_status zo_fail(const zo_context *ctx, zo_status status, const char *format, .
     return status;
 }
 
+zo_status zo_check_cancelled(const zo_context *ctx)
+{
+    return zo_cancelled(ctx) ? zo_fail(ctx, ZO_CANCELLED, "stopped on request") : ZO_OK;
+}
+
 void zo_log(const zo_context *ctx, zo_log_level level, const char *format, ...)
 {
     if (!ctx->log) return;

@@ -29,6 +29,10 @@ zo_status zo_context_open(const zo_context_def *def, zo_context **out);
 zo_status zo_fail(const zo_context *ctx, zo_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* CANCELLED, with its text, once zo_cancel() was called; else OK. For work of many seconds, between its parts. Not from workers, which
+ * ask zo_cancelled(). */
+zo_status zo_check_cancelled(const zo_context *ctx);
+
 /* Sends a line to the host's log, if there is one. Not from workers. */
 void zo_log(const zo_context *ctx, zo_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,4 +1,5 @@
 /* The trainer around a closed form: definition, phases, state. */
+#include "learn/closed_modules.h"
 #include "learn/closed_sketch.h"
 
 #include <math.h>
@@ -65,7 +66,7 @@ static zo_status check_net(zo_closed *c)
             "does not end so: end it with dense%d",
             c->info->name, net->spec, strlen(net->spec) > 200 ? " ..." : "", net->outputs);
     c->last = net->stages - 1;
-    c->p = s->rows;
+    c->p = c->most = s->rows;
     c->q = (size_t)net->outputs;
     return ZO_OK;
 }
@@ -110,60 +111,19 @@ static zo_status check_data(zo_closed *c)
     return status;
 }
 
-/* The most features whose sums and factors keep to `room` bytes. */
-static size_t features_that_fit(const zo_closed *c, double room)
-{
-    size_t low = 0, high = c->p;
-    while (low < high) {
-        size_t p = (low + high + 1) / 2;
-        if (zo_closed_bytes(c, p) <= room)
-            low = p;
-        else
-            high = p - 1;
-    }
-    return low;
-}
-
-zo_status zo_closed_memory(const zo_closed *c)
-{
-    const zo_context *ctx = c->ctx;
-    zo_machine_info machine;
-    double need = zo_closed_bytes(c, c->p), room = INFINITY, gib = 1024.0 * 1024 * 1024;
-    zo_machine(c->ctx, false, &machine);
-    if (machine.memory > 0) room = (double)machine.memory;
-    if (ctx->limit && (double)ctx->limit < room) room = (double)ctx->limit;
-    room -= (double)ctx->held;
-    if (need <= room) return ZO_OK;
-    size_t fit = features_that_fit(c, room), units = 0;
-    if (c->sketch)
-        return zo_fail(ctx, ZO_NO_MEMORY,
-                       "%s: %zu sums of inputs take %.3g GiB, %.3g GiB are there: set sketch=%zu",
-                       c->info->name, c->p, need / gib, room / gib, fit);
-    for (int i = 0; i < c->last; i++) {
-        const zo_stage *s = c->net->stage + i;
-        if (!strcmp(s->layer->info.name, "dense")) units = s->columns;
-    }
-    if (units + fit > c->p)
-        return zo_fail(ctx, ZO_NO_MEMORY,
-                       "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu of the %zu "
-                       "units fit",
-                       c->info->name, c->p, need / gib, room / gib, units + fit - c->p, units);
-    return zo_fail(ctx, ZO_NO_MEMORY,
-                   "%s: %zu features take %.3g GiB, %.3g GiB are there: about %zu features fit",
-                   c->info->name, c->p, need / gib, room / gib, fit);
-}
-
 zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *def,
                          const zo_method *method, zo_net *net, const zo_class_info *info)
 {
     *c = (zo_closed){.ctx = ctx, .info = info, .task = def->task, .net = net, .seed = def->seed};
     zo_status status = read_settings(c, def, method);
     if (!status) status = check_net(c);
+    double room = status ? 0 : zo_closed_room(c);
     if (!status) status = check_data(c);
     if (!status) status = zo_closed_logistic_check(c);
     if (!status) status = zo_closed_fill_check(c);
     if (!status) status = zo_closed_sketch_init(c);
-    return status ? status : zo_closed_memory(c);
+    if (!status) status = zo_modules_plan(c, room);
+    return status ? status : zo_closed_memory(c, room);
 }
 
 void zo_closed_fini(void *state)
@@ -171,8 +131,10 @@ void zo_closed_fini(void *state)
     zo_closed *c = state;
     const zo_context *ctx = c->ctx;
     if (!ctx) return;
-    void *all[] = {c->order, c->class_weight, c->h, c->y, c->w, c->x, c->scratch, c->sketch};
+    void *all[] = {c->order, c->class_weight, c->h,     c->y, c->w, c->out,
+                   c->x,     c->scratch,      c->sketch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_modules_fini(c);
     zo_gram_destroy(c->gram);
     zo_net_destroy(c->net);
 }
@@ -187,14 +149,13 @@ static zo_status take_rows(zo_closed *c, zo_step_info *out)
     return status;
 }
 
-static zo_status solve(zo_closed *c, bool last, zo_step_info *out)
+static zo_status solve(zo_closed *c, bool last)
 {
-    zo_status status = zo_closed_solve(c, &out->loss);
+    zo_status status = zo_closed_solve(c);
     if (status) return status;
-    if (zo_closed_logistic_more(c, last))
-        out->loss = NAN; /* of a network that is not the last */
-    else
-        c->phase = ZO_CLOSED_DONE;
+    if (zo_closed_logistic_more(c, last)) return ZO_OK;
+    c->phase = ZO_CLOSED_DONE;
+    if (c->modules) zo_modules_solved(c);
     return ZO_OK;
 }
 
@@ -222,27 +183,76 @@ static zo_status advance(zo_closed *c, zo_step_info *out)
         }
         return ZO_OK;
     case ZO_CLOSED_AT_ROWS:
-        return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, false, out);
+        return c->position < zo_closed_all_rows(c) ? take_rows(c, out) : solve(c, false);
+    case ZO_CLOSED_AT_UPDATE:
+    case ZO_CLOSED_AT_OTHERS: return zo_modules_advance(c);
     case ZO_CLOSED_DONE: return ZO_OK;
     }
     return ZO_OK;
 }
 
-/* The budget is spent: a tile, if there was none, and the solve. */
-static zo_status finish(zo_closed *c, zo_step_info *out)
+/* What there is, and before it a tile, if there was none. */
+static zo_status solve_early(zo_closed *c, zo_step_info *out)
 {
     zo_status status = ZO_OK;
     while (!status && c->phase < ZO_CLOSED_AT_ROWS) status = advance(c, out);
-    if (!status && zo_closed_logistic_stays(c)) {
-        c->phase = ZO_CLOSED_DONE;
-        return zo_closed_logistic_stay(c, &out->loss);
-    }
     if (!status && c->position == 0) status = take_rows(c, out);
     if (!status && c->position < zo_closed_all_rows(c))
         zo_log(c->ctx, ZO_LOG_WARNING,
                "%s: the budget ended before all rows were in: solved with %lld of %lld",
                c->info->name, (long long)c->position, (long long)zo_closed_all_rows(c));
-    return status ? status : solve(c, true, out);
+    if (!status) status = solve(c, true);
+    if (!status) c->phase = ZO_CLOSED_DONE;
+    return status;
+}
+
+/* Whether modules were solved for already, and rows of the next one are not all in. */
+static bool leaves_modules(const zo_closed *c)
+{
+    if (!c->modules || !zo_modules_any(c)) return false;
+    return c->phase != ZO_CLOSED_AT_ROWS || c->position < zo_closed_all_rows(c);
+}
+
+/* Whether a budget that ends now leaves the network as earlier solves made it. */
+static bool leaves(const zo_closed *c) { return leaves_modules(c) || zo_closed_logistic_stays(c); }
+
+/* The budget is spent. */
+static zo_status finish(zo_closed *c, zo_step_info *out)
+{
+    if (c->modules && zo_modules_any(c))
+        zo_log(c->ctx, ZO_LOG_WARNING, "%s: the budget ended in sweep %lld, at module %lld of %zu",
+               c->info->name, (long long)c->modules->sweep + 1, (long long)c->modules->at + 1,
+               c->modules->count);
+    if (!leaves(c)) return solve_early(c, out);
+    zo_status status = zo_closed_tile_init(c);
+    if (status) return status;
+    if (!c->modules) zo_closed_logistic_stay(c);
+    c->phase = ZO_CLOSED_DONE;
+    return ZO_OK;
+}
+
+/* A step that fails half-way, or is stopped, leaves the state of before it. What it may have changed: the body, the layer that the logistic loss
+ * begins with, sums where there were none. The solution is written when nothing can stop the step any more. */
+static zo_status step_whole(zo_closed *c, double progress, zo_step_info *out)
+{
+    zo_closed before = *c;
+    bool begins = c->phase < ZO_CLOSED_AT_ROWS || (c->phase == ZO_CLOSED_AT_ROWS && !c->position);
+    size_t bytes = begins ? c->net->arena * sizeof(float) : 0;
+    float *params = zo_alloc(c->ctx, bytes);
+    if (!params) return ZO_NO_MEMORY;
+    memcpy(params, c->net->params, bytes);
+    bool on = progress < 1 || c->phase == ZO_CLOSED_DONE;
+    zo_status status = on ? advance(c, out) : finish(c, out);
+    if (status) {
+        memcpy(c->net->params, params, bytes);
+        c->phase = before.phase, c->position = before.position, c->logistic = before.logistic;
+        if (begins) {
+            zo_gram_destroy(c->gram);
+            c->gram = NULL;
+        }
+    }
+    zo_free(c->ctx, params);
+    return status;
 }
 
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
@@ -250,10 +260,13 @@ zo_status zo_closed_step(void *state, double progress, zo_step_info *out)
     zo_closed *c = state;
     *out = (zo_step_info){.loss = NAN};
     c->cost = 0;
+    int64_t before = c->phase;
     zo_status status = zo_closed_rows_init(c);
-    if (!status)
-        status = progress < 1 || c->phase == ZO_CLOSED_DONE ? advance(c, out) : finish(c, out);
+    if (!status && c->modules) status = zo_closed_tile_init(c);
+    if (!status) status = step_whole(c, progress, out);
     if (status) return status;
+    if (c->phase == ZO_CLOSED_DONE && before != ZO_CLOSED_DONE)
+        out->loss = zo_closed_loss_of_rows(c);
     out->step = ++c->step;
     out->cost = c->cost;
     out->done = c->phase == ZO_CLOSED_DONE;
@@ -265,8 +278,15 @@ double zo_closed_progress(const void *state)
     const zo_closed *c = state;
     if (c->phase == ZO_CLOSED_DONE) return 1;
     if (c->phase < ZO_CLOSED_AT_ROWS) return 0.02 * (double)c->phase;
+    if (c->modules) return 0.05 + 0.9 * zo_modules_progress(c);
     double rows = (double)c->position / (double)zo_closed_all_rows(c);
     return 0.05 + 0.8 * zo_closed_logistic_share(c, rows);
+}
+
+double zo_closed_ending(const void *state)
+{
+    const zo_closed *c = state;
+    return c->phase == ZO_CLOSED_DONE || leaves(c) ? 0 : zo_closed_solve_cost(c);
 }
 
 const zo_net *zo_closed_net(const void *state) { return ((const zo_closed *)state)->net; }
@@ -282,7 +302,7 @@ zo_uses zo_closed_uses(const void *state)
 /* Bytes of the arrays of the sums, as gram.h says. */
 static size_t gram_bytes(const zo_closed *c)
 {
-    size_t p = c->p, q = c->q, t = ZO_GRAM_TILE,
+    size_t p = c->most, q = c->q, t = ZO_GRAM_TILE,
            floats =
                zo_square_floats(p) + zo_square_rows(p) * zo_round16(q) + p + q + t * (p + q + 1);
     return 32 + floats * sizeof(float) + (p + q) * sizeof(double);
@@ -291,7 +311,8 @@ static size_t gram_bytes(const zo_closed *c)
 size_t zo_closed_saved(const void *state)
 {
     const zo_closed *c = state;
-    return 3 * sizeof c->step + sizeof c->logistic + c->net->arena * sizeof(float) + gram_bytes(c);
+    return 3 * sizeof c->step + sizeof c->logistic + c->net->arena * sizeof(float) + gram_bytes(c) +
+           zo_modules_saved(c);
 }
 
 static void add_zeros(zo_file_out *out, size_t n)
@@ -303,42 +324,68 @@ static void add_zeros(zo_file_out *out, size_t n)
     }
 }
 
+static void save_gram(const zo_closed *c, zo_file_out *out)
+{
+    zo_gram_array array[ZO_GRAM_ARRAYS];
+    size_t left = gram_bytes(c);
+    if (c->gram) zo_gram_state(c->gram, array);
+    for (int i = 0; c->gram && i < ZO_GRAM_ARRAYS; i++) {
+        zo_file_out_add(out, array[i].data, array[i].bytes);
+        left -= array[i].bytes;
+    }
+    add_zeros(out, left); /* before the first tile; smaller modules */
+}
+
 void zo_closed_save(const void *state, zo_file_out *out)
 {
     const zo_closed *c = state;
-    zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_file_out_add(out, &c->step, sizeof c->step);
     zo_file_out_add(out, &c->phase, sizeof c->phase);
     zo_file_out_add(out, &c->position, sizeof c->position);
     zo_file_out_add(out, &c->logistic, sizeof c->logistic);
     zo_file_out_add(out, c->net->params, c->net->arena * sizeof(float));
-    if (!c->gram) {
-        add_zeros(out, gram_bytes(c));
-        return;
-    }
-    zo_gram_state(c->gram, array);
-    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_file_out_add(out, array[i].data, array[i].bytes);
+    save_gram(c, out);
+    zo_modules_save(c, out);
 }
 
 /* Whether sums belong to this place. */
-static bool has_sums(int64_t phase, int64_t position)
+static bool has_sums(const zo_closed *c, int64_t phase, int64_t position)
 {
-    return phase == ZO_CLOSED_DONE || (phase == ZO_CLOSED_AT_ROWS && position > 0);
+    return (phase == ZO_CLOSED_DONE && !c->modules) || (phase == ZO_CLOSED_AT_ROWS && position > 0);
 }
 
-static bool load_gram(zo_closed *c, zo_reader *in)
+static bool load_gram(zo_closed *c, zo_reader in, size_t p)
 {
     zo_gram_array array[ZO_GRAM_ARRAYS];
     zo_gram *gram;
-    if (zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &gram)) return false;
+    if (zo_gram_create(c->ctx, p, c->q, zo_closed_sums(c), &gram)) return false;
     zo_gram_state(gram, array);
-    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(in, array[i].data, array[i].bytes);
-    if (in->failed || zo_gram_loaded(gram)) {
+    for (int i = 0; i < ZO_GRAM_ARRAYS; i++) zo_reader_take(&in, array[i].data, array[i].bytes);
+    if (in.failed || zo_gram_loaded(gram)) {
         zo_gram_destroy(gram);
         return false;
     }
     zo_gram_destroy(c->gram);
     c->gram = gram;
+    return true;
+}
+
+static bool load_numbers(zo_closed *c, zo_reader *in, bool sums)
+{
+    size_t params = c->net->arena * sizeof(float), p = c->p;
+    const char *numbers = in->at;
+    zo_reader gram = {numbers + params, in->end, false},
+              modules = {gram.at + gram_bytes(c), in->end, false};
+    if ((size_t)(in->end - in->at) < params + gram_bytes(c) + zo_modules_saved(c)) return false;
+    if (c->modules && (!zo_modules_check(c, modules, &p) || zo_closed_tile_init(c))) return false;
+    if (sums && !load_gram(c, gram, p)) return false;
+    if (!sums) {
+        zo_gram_destroy(c->gram);
+        c->gram = NULL;
+    }
+    if (c->modules && !zo_modules_load(c, &modules)) return false;
+    memcpy(c->net->params, numbers, params);
+    in->at = modules.at;
     return true;
 }
 
@@ -351,22 +398,14 @@ bool zo_closed_load(void *state, zo_reader *in)
     zo_reader_take(in, &phase, sizeof phase);
     zo_reader_take(in, &position, sizeof position);
     zo_reader_take(in, &logistic, sizeof logistic);
-    size_t params = c->net->arena * sizeof(float), sums = gram_bytes(c);
     int64_t most = phase < ZO_CLOSED_AT_ROWS ? c->last + 1 : zo_closed_all_rows(c);
-    if (in->failed || (size_t)(in->end - in->at) < params + sums) return false;
-    if (step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 || position > most)
+    if (phase == ZO_CLOSED_AT_UPDATE) most++;
+    if (in->failed || step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 ||
+        position > most)
         return false;
+    if (!c->modules && (phase == ZO_CLOSED_AT_UPDATE || phase == ZO_CLOSED_AT_OTHERS)) return false;
     if (!zo_closed_logistic_can_be(c, &logistic)) return false;
-    const char *numbers = in->at;
-    in->at += params;
-    if (has_sums(phase, position)) {
-        if (!load_gram(c, in)) return false;
-    } else {
-        in->at += sums;
-        zo_gram_destroy(c->gram);
-        c->gram = NULL;
-    }
-    memcpy(c->net->params, numbers, params);
+    if (!load_numbers(c, in, has_sums(c, phase, position))) return false;
     c->step = step, c->phase = phase, c->position = position, c->logistic = logistic;
     return true;
 }
@@ -387,23 +426,34 @@ const char *zo_closed_setting(const void *state, int index)
     return NULL;
 }
 
+static void say_layer(zo_closed *c)
+{
+    const zo_stage *s = c->net->stage + c->last;
+    double bytes = zo_closed_bytes(c, c->most) + (c->modules ? zo_modules_bytes(c) : 0);
+    snprintf(c->line, sizeof c->line,
+             "%d %s: solved by %sleast squares for %zu %s%s, all before it fixed; %.3g GB", s->word,
+             c->net->word[s->word], zo_closed_is_logistic(c) ? "reweighted " : "",
+             c->modules ? s->rows : c->p, c->sketch ? "sums of its inputs" : "features",
+             zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "", bytes / 1e9);
+}
+
 const char *zo_closed_plan(const void *state, int index)
 {
     zo_closed *c = (zo_closed *)state;
-    const zo_stage *s = c->net->stage + c->last;
-    bool chosen = !(c->set.lambda > 0);
+    bool chosen = !(c->set.lambda > 0), solved = c->phase == ZO_CLOSED_DONE && c->lambda > 0;
+    if (c->modules && index > 0) {
+        if (index == 1) zo_modules_say(c, c->line, sizeof c->line);
+        if (index == 1) return c->line;
+        index--;
+    }
     if (index == 0)
-        snprintf(c->line, sizeof c->line,
-                 "%d %s: solved by %sleast squares for %zu %s%s, all before it fixed; %.3g GB",
-                 s->word, c->net->word[s->word], zo_closed_is_logistic(c) ? "reweighted " : "",
-                 c->p, c->sketch ? "sums of its inputs" : "features",
-                 zo_closed_sums(c) & ZO_GRAM_BFLOAT16 ? " in bfloat16" : "",
-                 zo_closed_bytes(c, c->p) / 1e9);
+        say_layer(c);
     else if (index == 1 && c->logistic.iteration > 0)
         zo_closed_logistic_plan(c, c->line, sizeof c->line);
-    else if (index == 1 && c->phase == ZO_CLOSED_DONE && c->lambda > 0)
-        snprintf(c->line, sizeof c->line, "lambda %.3g%s, %lld rows", c->lambda,
-                 chosen ? ", chosen on validation" : "", (long long)c->position);
+    else if (index == 1 && solved)
+        snprintf(c->line, sizeof c->line, "lambda %.3g%s%s, %lld rows", c->lambda,
+                 c->modules ? " for the last module" : "", chosen ? ", chosen on validation" : "",
+                 (long long)(c->modules ? zo_closed_all_rows(c) : c->position));
     else
         return NULL;
     return c->line;

@@ -7,6 +7,7 @@
  *     solve      lambda chosen on the validation part along the ridge path, then the solve (closed_solve.c)
  *
  * With the logistic loss rows and solve come again, the rows with other weights and targets (closed_logistic.c).
+ * Where features are too many for that, they are taken in modules of units, one problem after the other: closed_modules.h (closed_modules.c, closed_sweeps.c).
  *
  * Each is a step of its own, rows one for each tile. Which rows lie in a tile depends on the seed alone, sums run in a fixed order: the bits
  * depend neither on threads nor on the kernel set.
@@ -24,7 +25,8 @@ enum {
     ZO_CLOSED_LAMBDAS = 64,
     ZO_CLOSED_STEPS = 8,
     ZO_CLOSED_MEMBERS = 64,
-    ZO_CLOSED_MANY = 2000 /* features that are rounded unless the settings say otherwise */
+    ZO_CLOSED_MANY = 2000, /* features that are rounded unless the settings say otherwise */
+    ZO_CLOSED_SWEEPS = 1000
 };
 
 typedef enum zo_closed_weights {
@@ -46,13 +48,19 @@ typedef enum zo_closed_precision {
     ZO_CLOSED_BFLOAT16,
     ZO_CLOSED_FLOAT32
 } zo_closed_precision;
+typedef enum zo_closed_keeps {
+    ZO_CLOSED_KEEP_SMALL,
+    ZO_CLOSED_KEEP_ALL,
+    ZO_CLOSED_KEEP_NONE
+} zo_closed_keeps;
 typedef enum zo_closed_preset { ZO_CLOSED_FAST, ZO_CLOSED_BEST } zo_closed_preset;
 
 /* Of all classes; a class's table has those that mean something to it. */
 typedef struct zo_closed_settings {
     double lambda, lambda_least, lambda_most, bias, whiten;
     int64_t lambdas, copies, units, iterations, stages, ensemble, sketch, maps, components;
-    int weights, filters, pooling, body, preset, loss, precision;
+    int64_t module, sweeps;
+    int weights, filters, pooling, body, preset, loss, precision, keep;
     bool fields, balance;
     char class_weights[ZO_TEXT_MAX];
 } zo_closed_settings;
@@ -68,6 +76,9 @@ typedef struct zo_closed_settings {
     ZO_PARAM_INT_ROW(zo_closed_settings, iterations, 5, 1, 1000, "loss=logistic: most passes over the rows, a solve after each"), \
     ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, module, 0, 0, 1000000, "units of the last fixed dense layer that are solved for at a time; 0: all, or what fits into memory"), \
+    ZO_PARAM_INT_ROW(zo_closed_settings, sweeps, 1, 0, ZO_CLOSED_SWEEPS, "of modules: how often each is solved for; 0: until validation gains no more"), \
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, keep, ZO_CLOSED_KEEP_SMALL, "small|yes|no", "of a run that is done: its sums stay in its folder, so that 'zeroth resume' can add copies or choose lambda anew; small: up to 256 MiB"), \
     ZO_PARAM_BOOL_ROW(zo_closed_settings, balance, 0, "all classes weigh the same, however many rows they have"), \
     ZO_PARAM_TEXT_ROW(zo_closed_settings, class_weights, "", "class:weight,class:weight: rows of these classes, by name or number from 0, weigh so much, others 1; balance comes on top"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, precision, ZO_CLOSED_AUTO, "auto|bfloat16|float32", "features about their mean, as sums of products see them: rounded to bfloat16, which is faster, or as they are; auto: rounded from 2,000 features on"), \
@@ -81,6 +92,8 @@ typedef enum zo_closed_phase {
     ZO_CLOSED_AT_FILL,
     ZO_CLOSED_AT_STATISTICS,
     ZO_CLOSED_AT_ROWS,
+    ZO_CLOSED_AT_UPDATE, /* of modules, see there */
+    ZO_CLOSED_AT_OTHERS,
     ZO_CLOSED_DONE
 } zo_closed_phase;
 
@@ -102,10 +115,12 @@ typedef struct zo_closed {
     zo_closed_settings set;
     zo_augment_settings augment_set;
     zo_augment augment;
-    size_t p, q;     /* features that the solve sees, outputs */
-    size_t width;    /* inputs of the last layer: p, unless they are sketched */
+    size_t p, q;     /* features that the solve sees, of the problem at hand; outputs */
+    size_t most;     /* features of the largest problem; without modules there is one */
+    size_t width;    /* inputs of the last layer: p, unless they are sketched or come in modules */
     int32_t *sketch; /* [width] where input i is added, ~ where it is subtracted; NULL: p = width */
     int last;        /* stage that is solved for */
+    struct zo_modules *modules; /* NULL: none */
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
     zo_closed_iterations logistic;
@@ -113,7 +128,8 @@ typedef struct zo_closed {
     /* What is not: */
     int32_t *order;      /* [n] of the training part; NULL before the first step */
     float *class_weight; /* [classes]; NULL: none */
-    float *h, *y, *w;    /* a tile: features [TILE][p], targets [TILE][q], weights [TILE] */
+    float *h, *y, *w;    /* a tile: features [TILE][most], targets [TILE][q], weights [TILE] */
+    float *out;          /* [TILE][ld_out]: outputs of the network */
     float *x, *scratch;  /* [workers][..] */
     size_t x_floats, scratch_floats, rows; /* of one worker; examples that run together */
     double cost;                           /* multiply-adds of the present step */
@@ -127,19 +143,28 @@ zo_status zo_closed_init(zo_closed *c, zo_context *ctx, const zo_trainer_def *de
 zo_status zo_closed_step(void *state, double progress, zo_step_info *out);
 const zo_net *zo_closed_net(const void *state);
 double zo_closed_progress(const void *state);
+double zo_closed_ending(const void *state);
 zo_uses zo_closed_uses(const void *state);
 void zo_closed_save(const void *state, zo_file_out *out);
 size_t zo_closed_saved(const void *state);
 bool zo_closed_load(void *state, zo_reader *in);
 const char *zo_closed_setting(const void *state, int index);
 const char *zo_closed_plan(const void *state, int index);
+bool zo_closed_kept(const void *state);
+bool zo_closed_grows(const void *state, const char *const *began);
+void zo_closed_reopen(void *state);
 void zo_closed_fini(void *state);
-/* Whether what it will hold fits into the memory that is left. Errors: NO_MEMORY. */
-zo_status zo_closed_memory(const zo_closed *c);
 
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
                                   const char *const *given, zo_closed_settings *set);
+
+/* ---- closed_memory.c ---- */
+
+/* Bytes that this process, and its context, may still take, less what a run takes around the trainer. */
+double zo_closed_room(const zo_closed *c);
+/* Errors: NO_MEMORY, with what is needed and what would fit. */
+zo_status zo_closed_memory(const zo_closed *c, double room);
 
 /* ---- closed_rows.c ---- */
 
@@ -154,7 +179,11 @@ typedef struct zo_closed_rows {
     float *out;
     size_t ld;
     const int64_t *row; /* [n] which rows instead; NULL: n rows from `first` on */
+    bool whole;         /* zo_cancel() does not stop it */
 } zo_closed_rows;
+/* The inputs of row `row`, possibly changed. */
+void zo_closed_gather(const zo_closed_rows *rows, int64_t row, float *to);
+/* After zo_cancel() rows may be missing: callers ask before they use them, and change nothing. */
 void zo_closed_run(const zo_closed_rows *rows);
 /* c->h = what the solve sees of rows [first, first + n), n at most a tile; zo_closed_tile_init() comes first. */
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n);
@@ -177,7 +206,8 @@ static inline bool zo_closed_weighted(const zo_closed *c)
 unsigned zo_closed_sums(const zo_closed *c);
 /* Makes room for a tile, once. Errors: NO_MEMORY. */
 zo_status zo_closed_tile_init(zo_closed *c);
-/* Adds the next tile to the sums. */
+/* Adds the next tile to the sums. No tile has rows of two copies, and no row waits (gram.h) behind the last of a copy: sums of fewer copies are
+ * those that more copies begin with. */
 zo_status zo_closed_tile(zo_closed *c);
 
 /* ---- closed_fill.c, closed_patches.c, closed_filters.c ---- */
@@ -200,10 +230,15 @@ zo_status zo_closed_weigh_classes(const zo_closed *c);
 
 /* Bytes that the run holds at its most for so many features, the net left out. */
 double zo_closed_bytes(const zo_closed *c, size_t p);
-/* Chooses lambda and solves; *loss: of the new network on the first training rows. */
-zo_status zo_closed_solve(zo_closed *c, double *loss);
-/* That loss, which is the one of runs: run.h. Errors: NO_MEMORY. */
-zo_status zo_closed_loss_of_rows(zo_closed *c, double *loss);
+/* Of buffers that do not depend on the problem's size. */
+double zo_closed_rows_bytes(const zo_closed *c);
+/* Multiply-adds of a solve, before it is made. */
+double zo_closed_solve_cost(const zo_closed *c);
+/* Chooses lambda and solves: all of it, or nothing. */
+zo_status zo_closed_solve(zo_closed *c);
+/* The mean loss, which is that of runs (run.h), of the present network on the first training rows; nothing stops it. zo_closed_tile_init() comes
+ * first. */
+double zo_closed_loss_of_rows(zo_closed *c);
 
 /* ---- closed_logistic.c ---- */
 
@@ -214,8 +249,7 @@ zo_status zo_closed_logistic_check(const zo_closed *c);
 double zo_closed_logistic_bytes(const zo_closed *c, size_t p);
 /* Targets c->y and weights c->w of `rows` rows of the run from `first` on, whose features are in c->h. Errors: NO_MEMORY. */
 zo_status zo_closed_logistic_tile(zo_closed *c, int64_t first, size_t rows);
-/* What lambda is in units of, for the rows so far; set by the sums of the first iteration. 1 for least squares, whose lambda is relative. Errors: as
- * zo_normal_init(). */
+/* What lambda is in units of, for the rows so far; set by the sums of the first iteration. Errors: as zo_normal_init(). */
 zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit);
 /* eta [m][round16(q)] = outputs of the present layer for m rows of c->h from `first` on. On any thread. */
 void zo_closed_logistic_present(const zo_closed *c, size_t first, size_t m, float *eta);
@@ -231,10 +265,11 @@ void zo_closed_logistic_choose(zo_closed *c, const double *sum);
 zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b);
 /* After a solve, the last one in any case or not: whether rows come again, from the first one on. */
 bool zo_closed_logistic_more(zo_closed *c, bool last);
-/* Whether a budget that ends here leaves the layer as the last solve made it: too few rows for another one. stay() then says so and
- * gives the loss of this layer. Errors: NO_MEMORY. */
+/* Whether a budget that ends here leaves the layer as the last solve made it: too few rows for another one. stay() says so. */
 bool zo_closed_logistic_stays(const zo_closed *c);
-zo_status zo_closed_logistic_stay(zo_closed *c, double *loss);
+void zo_closed_logistic_stay(const zo_closed *c);
+/* Rows that a solve looks at besides the validation part and those of the loss. */
+double zo_closed_logistic_looks(const zo_closed *c);
 /* Share of the whole, from the share of rows of this pass; the same for least squares. */
 double zo_closed_logistic_share(const zo_closed *c, double rows);
 /* Whether a saved state may say this. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "learn/closed_modules.h"
 
 uint64_t zo_closed_ensemble_seed(uint64_t seed, int64_t index)
 {
@@ -80,7 +81,9 @@ static void take_numbers(zo_closed_ensemble *e)
         memcpy(e->whole->params + to->bias, from->params + s->bias, s->bias_floats * sizeof(float));
         s++;
     }
-    e->solved[e->index] = (zo_closed_solved){e->member.lambda, e->member.position};
+    const zo_closed *c = &e->member;
+    e->solved[e->index] =
+        (zo_closed_solved){c->lambda, c->modules ? zo_closed_all_rows(c) : c->position};
 }
 
 /* Sums become means. Members that are left out have numbers of zero, and so give zeros. */
@@ -131,7 +134,9 @@ zo_status zo_closed_ensemble_init(zo_closed_ensemble *e, zo_context *ctx, const 
     e->solved = zo_alloc_zero(ctx, (size_t)members_of(e), sizeof *e->solved);
     status = e->solved ? copy_settings(e, def->settings) : ZO_NO_MEMORY;
     if (!status) status = make_whole(e);
-    return status ? status : zo_closed_memory(&e->member);
+    if (status) return status;
+    double kept = (double)e->whole->arena * sizeof(float); /* the run has a copy */
+    return zo_closed_memory(&e->member, zo_closed_room(&e->member) - kept);
 }
 
 /* *out = member `index` at its start. fini is due also after an error. */
@@ -184,12 +189,18 @@ static zo_status go_on(zo_closed_ensemble *e)
     return ZO_OK;
 }
 
-/* Whether the budget ends before the next member has any row, and others are done. */
-static bool leave_out(const zo_closed_ensemble *e, double progress)
+/* Whether the member at hand has rows, or solutions of them, and is not done. */
+static bool has_begun(const zo_closed *c)
 {
-    const zo_closed *c = &e->member;
-    bool begun = c->phase == ZO_CLOSED_AT_ROWS && c->position > 0;
-    return progress >= 1 && done_of(e) > 0 && !begun;
+    if (c->phase < ZO_CLOSED_AT_ROWS || c->phase == ZO_CLOSED_DONE) return false;
+    bool solved = c->logistic.iteration > 0 || (c->modules && zo_modules_any(c));
+    return c->position > 0 || solved;
+}
+
+/* Whether a budget that ends now leaves out the next member: others are done. */
+static bool leaves_out(const zo_closed_ensemble *e)
+{
+    return done_of(e) > 0 && !has_begun(&e->member);
 }
 
 static zo_status step_member(zo_closed_ensemble *e, double progress, zo_step_info *out)
@@ -208,7 +219,7 @@ zo_status zo_closed_ensemble_step(void *state, double progress, zo_step_info *ou
     zo_status status = ZO_OK;
     if (!e->whole) return zo_closed_step(&e->member, progress, out);
     *out = (zo_step_info){.loss = NAN};
-    if (!e->closed && leave_out(e, progress))
+    if (!e->closed && progress >= 1 && leaves_out(e))
         form_mean(e);
     else if (!e->closed)
         status = step_member(e, progress, out);
@@ -230,6 +241,30 @@ double zo_closed_ensemble_progress(const void *state)
     double own = zo_closed_progress(&e->member);
     if (!e->whole) return own;
     return e->closed ? 1 : ((double)e->index + own) / (double)members_of(e);
+}
+
+double zo_closed_ensemble_ending(const void *state)
+{
+    const zo_closed_ensemble *e = state;
+    return e->whole && (e->closed || leaves_out(e)) ? 0 : zo_closed_ending(&e->member);
+}
+
+bool zo_closed_ensemble_kept(const void *state)
+{
+    const zo_closed_ensemble *e = state;
+    return !e->whole && zo_closed_kept(&e->member);
+}
+
+bool zo_closed_ensemble_grows(const void *state, const char *const *began)
+{
+    const zo_closed_ensemble *e = state;
+    return !e->whole && zo_closed_grows(&e->member, began);
+}
+
+void zo_closed_ensemble_reopen(void *state)
+{
+    zo_closed_ensemble *e = state;
+    zo_closed_reopen(&e->member);
 }
 
 zo_uses zo_closed_ensemble_uses(const void *state)

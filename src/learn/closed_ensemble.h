@@ -34,19 +34,26 @@ zo_status zo_closed_ensemble_init(zo_closed_ensemble *e, zo_context *ctx, const 
 zo_status zo_closed_ensemble_step(void *state, double progress, zo_step_info *out);
 const zo_net *zo_closed_ensemble_net(const void *state);
 double zo_closed_ensemble_progress(const void *state);
+double zo_closed_ensemble_ending(const void *state);
 zo_uses zo_closed_ensemble_uses(const void *state);
 void zo_closed_ensemble_save(const void *state, zo_file_out *out);
 size_t zo_closed_ensemble_saved(const void *state);
 bool zo_closed_ensemble_load(void *state, zo_reader *in);
 const char *zo_closed_ensemble_setting(const void *state, int index);
 const char *zo_closed_ensemble_plan(const void *state, int index);
+/* Sums of a member that is done are not kept: more members have nothing to go on from. */
+bool zo_closed_ensemble_kept(const void *state);
+bool zo_closed_ensemble_grows(const void *state, const char *const *began);
+void zo_closed_ensemble_reopen(void *state);
 void zo_closed_ensemble_fini(void *state);
 
 #define ZO_CLOSED_OPERATIONS                                                                       \
     .state_size = sizeof(zo_closed_ensemble), .late = true, .step = zo_closed_ensemble_step,       \
     .net = zo_closed_ensemble_net, .progress = zo_closed_ensemble_progress,                        \
-    .uses = zo_closed_ensemble_uses, .save = zo_closed_ensemble_save,                              \
-    .saved = zo_closed_ensemble_saved, .load = zo_closed_ensemble_load,                            \
+    .ending = zo_closed_ensemble_ending, .uses = zo_closed_ensemble_uses,                          \
+    .save = zo_closed_ensemble_save, .saved = zo_closed_ensemble_saved,                            \
+    .load = zo_closed_ensemble_load, .kept = zo_closed_ensemble_kept,                              \
+    .grows = zo_closed_ensemble_grows, .reopen = zo_closed_ensemble_reopen,                        \
     .setting = zo_closed_ensemble_setting, .plan = zo_closed_ensemble_plan,                        \
     .fini = zo_closed_ensemble_fini
 

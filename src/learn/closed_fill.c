@@ -172,6 +172,7 @@ static void draw_unit(void *arg, int64_t unit, int worker)
     const zo_closed *c = u->c;
     const zo_stage *s = c->net->stage + u->stage;
     size_t n = s->rows;
+    if (zo_cancelled(c->ctx)) return;
     float *w = u->room + (size_t)worker * n;
     zo_random r = zo_random_at(c->seed, ZO_FOR_FEATURES, (uint64_t)u->stage, (uint32_t)unit);
     double square = 0;
@@ -221,7 +222,7 @@ static zo_status take_examples(units *u)
                                     .ld = u->ld,
                                     .row = u->row});
     u->x = u->features;
-    return ZO_OK;
+    return zo_check_cancelled(c->ctx);
 }
 
 /* Examples by class. */
@@ -275,6 +276,7 @@ zo_status zo_closed_fill(zo_closed *c, int from)
             status = zo_closed_pca(c, i);
         else if (from_patches(c, i))
             status = zo_closed_patches(c, i);
+        if (!status) status = zo_check_cancelled(c->ctx);
     }
     return status;
 }

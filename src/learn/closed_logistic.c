@@ -187,8 +187,6 @@ static double first_weight(const zo_closed *c)
 zo_status zo_closed_logistic_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit)
 {
     zo_normal s;
-    *unit = 1;
-    if (!zo_closed_is_logistic(c)) return ZO_OK;
     double rows = (double)c->position;
     if (!c->logistic.iteration) {
         double w = first_weight(c);
@@ -392,16 +390,20 @@ bool zo_closed_logistic_stays(const zo_closed *c)
     return c->logistic.iteration > 0 && 2 * c->position < zo_closed_all_rows(c);
 }
 
-zo_status zo_closed_logistic_stay(zo_closed *c, double *loss)
+void zo_closed_logistic_stay(const zo_closed *c)
 {
-    zo_status status = zo_closed_tile_init(c);
-    if (status) return status;
     zo_log(c->ctx, ZO_LOG_WARNING,
            "%s: the budget ended in iteration %lld of %lld, with %lld of %lld rows: the solution "
            "of the iteration before is kept",
            c->info->name, (long long)c->logistic.iteration + 1, (long long)c->set.iterations,
            (long long)c->position, (long long)zo_closed_all_rows(c));
-    return zo_closed_loss_of_rows(c, loss);
+}
+
+double zo_closed_logistic_looks(const zo_closed *c)
+{
+    double all = (double)zo_closed_all_rows(c), most = TILES * ZO_CLOSED_TILE;
+    if (!zo_closed_is_logistic(c) || !(c->set.lambda > 0)) return 0;
+    return all < most ? all : most;
 }
 
 /* ---- what the trainer asks ---- */

@@ -73,7 +73,7 @@ static zo_status collect(zo_patch_set *a)
     cutting w = {.a = a};
     w.whole = zo_alloc(ctx, (size_t)zo_context_threads(ctx) * a->s->rows * sizeof *w.whole);
     if (!w.whole) return ZO_NO_MEMORY;
-    for (; w.first < a->images; w.first += CHUNK) {
+    for (; w.first < a->images && !zo_cancelled(ctx); w.first += CHUNK) {
         size_t n = a->images - w.first < CHUNK ? a->images - w.first : CHUNK;
         zo_closed_run(&(zo_closed_rows){.c = a->c,
                                         .part = ZO_TRAIN,
@@ -85,7 +85,7 @@ static zo_status collect(zo_patch_set *a)
         zo_parallel(ctx, (int64_t)n, cut_patches, &w);
     }
     zo_free(ctx, w.whole);
-    return ZO_OK;
+    return zo_check_cancelled(ctx);
 }
 
 /* cov and mean of all patches. */

@@ -109,7 +109,8 @@ static zo_status collect(cutting *a, zo_gram *gram)
                                         .out = a->image,
                                         .ld = a->s->ld_in});
         zo_parallel(c->ctx, (int64_t)n, cut_image, a);
-        status = zo_gram_add(gram, n * a->each, a->patch, a->terms, a->none, 1, NULL);
+        status = zo_check_cancelled(c->ctx);
+        if (!status) status = zo_gram_add(gram, n * a->each, a->patch, a->terms, a->none, 1, NULL);
     }
     if (status) return status;
     zo_moments m = zo_gram_close(gram);

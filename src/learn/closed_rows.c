@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "learn/closed_modules.h"
 #include "learn/closed_sketch.h"
 
 enum { STATISTICS_ROWS = 10000, WEIGHTS_NEAR = 131072 };
@@ -18,13 +19,24 @@ int64_t zo_closed_place(const zo_closed *c, int64_t row)
     return c->order[row % c->task->part[ZO_TRAIN].n];
 }
 
-/* As many as the caches hold; but all of an item where weights are read anew for each call, which costs more than what lies further away. */
+/* As many as the caches hold; but all of an item where weights are read anew for each call, which costs more than what lies further away, and
+ * of modules, which have an item's features at a time. */
 static size_t rows_together(const zo_closed *c)
 {
     size_t rows = ZO_CLOSED_ROWS_ITEM, weights = 0;
     for (int i = 0; i < c->last; i++) weights += c->net->stage[i].weight_floats;
-    while (weights < WEIGHTS_NEAR && rows > 1 && rows * c->net->widest > 262144) rows /= 2;
+    if (c->modules || weights >= WEIGHTS_NEAR) return rows;
+    while (rows > 1 && rows * c->net->widest > 262144) rows /= 2;
     return rows;
+}
+
+double zo_closed_rows_bytes(const zo_closed *c)
+{
+    double workers = zo_context_threads(c->ctx), n = (double)c->task->part[ZO_TRAIN].n,
+           floats = ZO_CLOSED_ROWS_ITEM * (double)c->net->stage[0].ld_in +
+                    (double)zo_net_scratch(c->net, rows_together(c)),
+           out = ZO_CLOSED_TILE * (double)c->net->stage[c->last].ld_out;
+    return 4 * (workers * floats + n + out + (double)c->net->arena);
 }
 
 zo_status zo_closed_rows_init(zo_closed *c)
@@ -53,8 +65,7 @@ zo_status zo_closed_rows_init(zo_closed *c)
     return ZO_OK;
 }
 
-/* The inputs of row `row`, possibly changed. */
-static void gather(const zo_closed_rows *rows, int64_t row, float *to)
+void zo_closed_gather(const zo_closed_rows *rows, int64_t row, float *to)
 {
     const zo_closed *c = rows->c;
     const zo_examples *part = &c->task->part[rows->part];
@@ -76,6 +87,7 @@ static void run_item(void *arg, int64_t item, int worker)
     const zo_closed_rows *rows = arg;
     const zo_closed *c = rows->c;
     const zo_net *net = c->net;
+    if (!rows->whole && zo_cancelled(c->ctx)) return; /* what is missing is not used then */
     float *x = c->x + (size_t)worker * c->x_floats,
           *scratch = c->scratch + (size_t)worker * c->scratch_floats;
     int64_t first = item * ZO_CLOSED_ROWS_ITEM,
@@ -88,7 +100,7 @@ static void run_item(void *arg, int64_t item, int worker)
         size_t m = (size_t)(end - at) < c->rows ? (size_t)(end - at) : c->rows;
         for (size_t i = 0; i < m; i++) {
             int64_t of = at + (int64_t)i;
-            gather(rows, rows->row ? rows->row[of] : rows->first + of, x + i * ld_in);
+            zo_closed_gather(rows, rows->row ? rows->row[of] : rows->first + of, x + i * ld_in);
         }
         zo_tail tail = {.params = net->params,
                         .m = m,
@@ -119,7 +131,12 @@ void zo_closed_run(const zo_closed_rows *rows)
 
 void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n)
 {
-    zo_closed_run(&(zo_closed_rows){c, part, c->last, first, n, c->h, c->p, NULL});
+    zo_closed_rows rows = {
+        .c = c, .part = part, .to = c->last, .first = first, .n = n, .out = c->h, .ld = c->p};
+    if (c->modules)
+        zo_modules_run(&rows);
+    else
+        zo_closed_run(&rows);
 }
 
 /* ---- scale layers ---- */
@@ -160,7 +177,13 @@ static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base,
 {
     for (int64_t first = 0; first < n; first += (int64_t)a->rows) {
         a->rows = n - first < ZO_CLOSED_TILE ? (size_t)(n - first) : ZO_CLOSED_TILE;
-        zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, stage, first, (int64_t)a->rows, h, a->ld, NULL});
+        zo_closed_run(&(zo_closed_rows){.c = c,
+                                        .part = ZO_TRAIN,
+                                        .to = stage,
+                                        .first = first,
+                                        .n = (int64_t)a->rows,
+                                        .out = h,
+                                        .ld = a->ld});
         if (!first) memcpy(base, h, a->width * sizeof *h);
         zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
     }
@@ -193,11 +216,11 @@ zo_status zo_closed_scale(zo_closed *c, int stage)
         add_tiles(c, stage, n, h, base, &a);
         bool finite = true;
         for (size_t j = 0; j < s->columns; j++) finite &= isfinite(a.square[j]) != 0;
-        if (finite)
-            set_scale(c, s, &a, (double)n);
-        else
+        status = zo_check_cancelled(c->ctx);
+        if (!status && !finite)
             status = zo_fail(c->ctx, ZO_FORMAT, "%s: what comes into \"%s\" is not finite",
                              c->info->name, c->net->word[s->word]);
+        if (!status) set_scale(c, s, &a, (double)n);
     }
     zo_free(c->ctx, h);
     zo_free(c->ctx, sums);
@@ -220,36 +243,43 @@ static void fill_targets(const zo_closed *c, int64_t row, size_t i)
 
 unsigned zo_closed_sums(const zo_closed *c)
 {
-    bool rounded = c->set.precision == ZO_CLOSED_AUTO ? c->p >= ZO_CLOSED_MANY
+    bool rounded = c->set.precision == ZO_CLOSED_AUTO ? c->most >= ZO_CLOSED_MANY
                                                       : c->set.precision == ZO_CLOSED_BFLOAT16;
     return (zo_closed_weighted(c) ? ZO_GRAM_WEIGHTED : 0) | (rounded ? ZO_GRAM_BFLOAT16 : 0);
 }
 
 zo_status zo_closed_tile_init(zo_closed *c)
 {
-    if (c->h) return ZO_OK;
-    c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->p, sizeof *c->h);
-    c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
-    if (zo_closed_weighted(c)) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
-    return c->h && c->y && (c->w || !zo_closed_weighted(c)) ? ZO_OK : ZO_NO_MEMORY;
+    bool weighted = zo_closed_weighted(c);
+    size_t ld_out = c->net->stage[c->last].ld_out;
+    if (!c->h) c->h = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->most, sizeof *c->h);
+    if (!c->y) c->y = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * c->q, sizeof *c->y);
+    if (!c->out) c->out = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE * ld_out, sizeof *c->out);
+    if (weighted && !c->w) c->w = zo_alloc_zero(c->ctx, ZO_CLOSED_TILE, sizeof *c->w);
+    if (!c->h || !c->y || !c->out || (weighted && !c->w)) return ZO_NO_MEMORY;
+    return c->modules ? zo_modules_init(c) : ZO_OK;
 }
 
 zo_status zo_closed_tile(zo_closed *c)
 {
-    int64_t left = zo_closed_all_rows(c) - c->position, m = left;
+    int64_t n = c->task->part[ZO_TRAIN].n, left = n - c->position % n, m = left;
     if (m > ZO_CLOSED_TILE) m = ZO_CLOSED_TILE;
     zo_status status = zo_closed_tile_init(c);
     if (!status && !c->gram)
         status = zo_gram_create(c->ctx, c->p, c->q, zo_closed_sums(c), &c->gram);
     if (status) return status;
     zo_closed_features(c, ZO_TRAIN, c->position, m);
+    status = zo_check_cancelled(c->ctx);
+    if (status) return status;
     if (zo_closed_is_logistic(c))
         status = zo_closed_logistic_tile(c, c->position, (size_t)m);
     else
         for (int64_t i = 0; i < m; i++) fill_targets(c, c->position + i, (size_t)i);
+    if (c->modules) zo_modules_targets(c, m);
     if (!status) status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;
     c->cost += (double)m * (p * p / 2 + p * q);
     if (!status) c->position += m;
+    if (!status && m == left) zo_gram_close(c->gram);
     return status;
 }

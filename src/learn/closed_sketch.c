@@ -23,7 +23,7 @@ zo_status zo_closed_sketch_init(zo_closed *c)
         int32_t place = c->sketch[i] % (int32_t)m;
         c->sketch[i] = zo_random_below(&r, 2) ? place : ~place;
     }
-    c->p = m;
+    c->p = c->most = m;
     return ZO_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "learn/closed_modules.h"
 #include "learn/closed_sketch.h"
 #include "linear/path.h"
 #include "linear/ridge.h"
@@ -18,8 +19,16 @@ typedef struct solving {
     float *y;                /* [TILE][round16(n * q)] */
     float *room;             /* [TILE][2 round16(q)] for the logistic loss; else NULL */
     double *sums;            /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
+    const float *base;       /* [validation][q]: added to every solution's; NULL: nothing */
     int64_t first, rows;     /* of the tile at hand */
 } solving;
+
+/* Rows that the training loss is of. */
+static int64_t looked_at(const zo_closed *c)
+{
+    int64_t n = c->task->part[ZO_TRAIN].n;
+    return n < ZO_CLOSED_TILE ? n : ZO_CLOSED_TILE;
+}
 
 double zo_closed_bytes(const zo_closed *c, size_t p)
 {
@@ -27,8 +36,9 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_gram_bytes(p, q, zo_closed_sums(c)) + zo_closed_logistic_bytes(c, p) + tile +
-           (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
+    return zo_closed_rows_bytes(c) + zo_gram_bytes(p, q, zo_closed_sums(c)) +
+           zo_closed_logistic_bytes(c, p) + tile + (path > ridge ? path : ridge) +
+           4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
            (c->sketch ? 4.0 * (double)c->width : 0);
 }
 
@@ -91,7 +101,8 @@ static void score_item(void *arg, int64_t item, int worker)
                                      ld, eta + m * zo_round16(q), sum + 2);
         for (size_t i = 0; i < m; i++) {
             size_t at = (size_t)s->first + first + i;
-            const float *out = y + i * ld + k * q;
+            float *out = y + i * ld + k * q;
+            for (size_t j = 0; s->base && j < q; j++) out[j] += s->base[at * q + j];
             if (part->label) sum[0] += zo_net_largest(out, (int)q) != part->label[at];
             for (size_t j = 0; j < q; j++) {
                 double want = !part->label                    ? (double)part->target[at * q + j]
@@ -109,7 +120,7 @@ static void score_all(solving *s, double *totals)
 {
     zo_closed *c = s->c;
     int64_t n = c->task->part[ZO_VALIDATION].n;
-    for (s->first = 0; s->first < n; s->first += s->rows) {
+    for (s->first = 0; s->first < n && !zo_cancelled(c->ctx); s->first += s->rows) {
         s->rows = n - s->first < ZO_CLOSED_TILE ? n - s->first : ZO_CLOSED_TILE;
         int64_t items = (s->rows + SCORED - 1) / SCORED;
         zo_closed_features(c, ZO_VALIDATION, s->first, s->rows);
@@ -138,6 +149,8 @@ static zo_status choose(solving *s, size_t *best)
     zo_closed *c = s->c;
     double n = (double)c->task->part[ZO_VALIDATION].n;
     score_all(s, totals[0]);
+    zo_status status = zo_check_cancelled(c->ctx);
+    if (status) return status;
     *best = s->n;
     for (size_t k = 0; k < s->n; k++) {
         if (!s->there[k] || !isfinite(totals[k][1])) continue;
@@ -167,17 +180,19 @@ static zo_status allocate(solving *s)
     return s->room ? ZO_OK : ZO_NO_MEMORY;
 }
 
+/* unit: what lambda is in units of; 0: what the moments say. */
 static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, double unit,
                         double *lambda)
 {
-    solving s = {.c = c};
+    solving s = {.c = c, .base = c->modules ? c->modules->held : NULL};
+    double absolute[ZO_CLOSED_LAMBDAS];
     zo_path_def def = zo_path_default_def();
     zo_path_result result = {0};
     size_t best = 0;
     list_lambdas(&s);
-    for (size_t i = 0; i < s.n; i++) s.lambda[i] *= unit;
-    def.relative = !zo_closed_is_logistic(c);
-    def.lambda = s.lambda, def.n = s.n;
+    for (size_t i = 0; i < s.n; i++) absolute[i] = s.lambda[i] * unit;
+    def.lambda = unit > 0 ? absolute : s.lambda, def.n = s.n;
+    def.relative = !(unit > 0);
     def.intercept = intercept;
     def.score = keep;
     def.user = &s;
@@ -194,6 +209,20 @@ static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, doubl
     return status;
 }
 
+double zo_closed_solve_cost(const zo_closed *c)
+{
+    solving s = {.c = (zo_closed *)c};
+    zo_path_def def = zo_path_default_def();
+    double p = (double)c->p, q = (double)c->q, validation = (double)c->task->part[ZO_VALIDATION].n;
+    double features = zo_net_tail_cost(c->net, 0) - c->net->stage[c->last].cost,
+           looks = (double)looked_at(c) + zo_closed_logistic_looks(c),
+           sum = p * p * p / 6 + 4 * p * p * q + features * looks;
+    if (c->set.lambda > 0) return sum;
+    list_lambdas(&s);
+    def.lambda = s.lambda, def.n = s.n;
+    return sum + zo_path_estimate(&def, c->p, c->q) + validation * (features + p * q * (double)s.n);
+}
+
 /* ---- the layer ---- */
 
 static zo_status write_layer(zo_closed *c, const float *w, size_t ldw, const float *b)
@@ -203,6 +232,10 @@ static zo_status write_layer(zo_closed *c, const float *w, size_t ldw, const flo
     for (size_t i = 0; i < c->p; i++) finite &= zo_all_finite(w + i * ldw, c->q);
     if (!finite)
         return zo_fail(c->ctx, ZO_DIVERGED, "%s: the solution is not finite", c->info->name);
+    if (c->modules) {
+        zo_modules_write(c, w, ldw, b);
+        return ZO_OK;
+    }
     for (size_t i = 0; i < c->width; i++) {
         for (size_t j = 0; j < c->q; j++)
             c->net->params[s->weight + zo_stage_at(s, i, j)] =
@@ -212,61 +245,75 @@ static zo_status write_layer(zo_closed *c, const float *w, size_t ldw, const flo
     return ZO_OK;
 }
 
-/* Of the whole network: what the solve saw may be a sketch. */
-zo_status zo_closed_loss_of_rows(zo_closed *c, double *loss)
+/* What lambda is in units of; 0: what the moments say, and it is relative. Modules have the unit of module 0, so that a lambda is the same for all,
+ * and iterations that of the first. */
+static zo_status find_unit(zo_closed *c, const zo_moments *m, bool intercept, double *unit)
 {
-    const zo_examples *part = &c->task->part[ZO_TRAIN];
-    const zo_kernels *k = c->ctx->kernels;
-    int64_t n = part->n < ZO_CLOSED_TILE ? part->n : ZO_CLOSED_TILE;
-    size_t ld = c->net->stage[c->last].ld_out;
-    double sum = 0;
-    float *y = zo_alloc_zero(c->ctx, (size_t)n * ld, sizeof *y);
-    if (!y) return ZO_NO_MEMORY;
-    zo_closed_run(&(zo_closed_rows){c, ZO_TRAIN, c->net->stages, 0, n, y, ld, NULL});
-    for (int64_t i = 0; i < n; i++) {
-        size_t at = (size_t)zo_closed_place(c, i);
-        float of_row;
-        k->loss[part->label ? ZO_CROSS_ENTROPY : ZO_SQUARED_ERROR](
-            &of_row, y + (size_t)i * ld, ld, 1, c->q, part->label ? part->label + at : NULL,
-            part->target ? part->target + at * c->q : NULL, c->q);
-        sum += (double)of_row;
-    }
-    zo_free(c->ctx, y);
-    *loss = sum / (double)n;
-    return ZO_OK;
+    zo_normal normal = {0};
+    *unit = c->modules ? c->modules->unit : 0;
+    if (zo_closed_is_logistic(c)) return zo_closed_logistic_unit(c, m, intercept, unit);
+    if (!c->modules || *unit > 0) return ZO_OK;
+    zo_status status = zo_normal_init(&normal, c->ctx, m, intercept);
+    if (!status) *unit = zo_normal_scale(&normal);
+    if (!(*unit > 0)) *unit = 1; /* nothing moves: any lambda gives weights of 0 */
+    zo_normal_fini(&normal);
+    return status;
 }
 
-zo_status zo_closed_solve(zo_closed *c, double *loss)
+static zo_status layer(zo_closed *c, const zo_moments *m, float *w, float *b)
 {
     zo_ridge_def def = zo_ridge_default_def();
     zo_ridge_result result;
-    size_t ldw = c->q;
     bool intercept = c->net->stage[c->last].has_bias;
-    double lambda, unit, p = (double)c->p, q = (double)c->q;
+    double lambda = c->set.lambda, p = (double)c->p, q = (double)c->q, unit;
+    zo_status status = find_unit(c, m, intercept, &unit);
+    if (!status && !(lambda > 0)) status = search(c, m, intercept, unit, &lambda);
+    def.lambda = unit > 0 ? lambda * unit : lambda;
+    def.relative = !(unit > 0);
+    def.intercept = intercept;
+    if (!status) status = zo_ridge_solve(c->ctx, m, &def, w, c->q, intercept ? b : NULL, &result);
+    if (!status) status = zo_closed_logistic_step(c, result.lambda, w, c->q, b);
+    if (!status) status = zo_check_cancelled(c->ctx); /* from here on nothing stops it */
+    if (!status) status = write_layer(c, w, c->q, b);
+    if (status) return status;
+    c->lambda = lambda;
+    c->cost += p * p * p / 6 + (1 + result.refined) * p * p * q;
+    if (c->modules) c->modules->unit = unit;
+    if (result.raised)
+        zo_log(c->ctx, ZO_LOG_WARNING, "%s: lambda was raised to %.3g, less has no solution",
+               c->info->name, result.lambda);
+    return ZO_OK;
+}
+
+zo_status zo_closed_solve(zo_closed *c)
+{
     zo_status status = zo_closed_tile_init(c); /* not there in a run that was resumed here */
     if (status) return status;
     zo_moments m = zo_gram_close(c->gram);
-    float *w = zo_alloc_zero(c->ctx, c->p * ldw, sizeof *w),
+    float *w = zo_alloc_zero(c->ctx, c->p * c->q, sizeof *w),
           *b = zo_alloc_zero(c->ctx, c->q, sizeof *b);
-    status = w && b ? ZO_OK : ZO_NO_MEMORY;
-    if (!status) status = zo_closed_logistic_unit(c, &m, intercept, &unit);
-    lambda = status ? 0 : c->set.lambda * unit;
-    if (!status && !(lambda > 0)) status = search(c, &m, intercept, unit, &lambda);
-    def.lambda = lambda;
-    def.relative = !zo_closed_is_logistic(c);
-    def.intercept = intercept;
-    if (!status) status = zo_ridge_solve(c->ctx, &m, &def, w, ldw, intercept ? b : NULL, &result);
-    if (!status) status = zo_closed_logistic_step(c, result.lambda, w, ldw, b);
-    if (!status) status = write_layer(c, w, ldw, b);
-    if (!status) {
-        c->lambda = lambda / unit;
-        c->cost += p * p * p / 6 + (1 + result.refined) * p * p * q;
-        status = zo_closed_loss_of_rows(c, loss);
-        if (result.raised)
-            zo_log(c->ctx, ZO_LOG_WARNING, "%s: lambda was raised to %.3g, less has no solution",
-                   c->info->name, result.lambda);
-    }
+    status = w && b ? layer(c, &m, w, b) : ZO_NO_MEMORY;
     zo_free(c->ctx, w);
     zo_free(c->ctx, b);
     return status;
+}
+
+/* Of the whole network: what the solve saw may be a sketch, or a module. */
+double zo_closed_loss_of_rows(zo_closed *c)
+{
+    const zo_examples *part = &c->task->part[ZO_TRAIN];
+    int64_t n = looked_at(c);
+    size_t ld = c->net->stage[c->last].ld_out;
+    double sum = 0;
+    zo_closed_run(&(zo_closed_rows){
+        .c = c, .part = ZO_TRAIN, .to = c->net->stages, .n = n, .out = c->out, .ld = ld, .whole = true});
+    for (int64_t i = 0; i < n; i++) {
+        size_t at = (size_t)zo_closed_place(c, i);
+        float of_row;
+        c->ctx->kernels->loss[part->label ? ZO_CROSS_ENTROPY : ZO_SQUARED_ERROR](
+            &of_row, c->out + (size_t)i * ld, ld, 1, c->q, part->label ? part->label + at : NULL,
+            part->target ? part->target + at * c->q : NULL, c->q);
+        sum += (double)of_row;
+    }
+    return sum / (double)n;
 }

@@ -148,6 +148,7 @@ zo_status zo_kmeans_run(const zo_context *ctx, const zo_kmeans *what, float *dir
         if (gain) gain[s.round] = mean;
         s.round++; /* what is drawn now is of the next */
         zo_parallel(ctx, (int64_t)what->k, update, &s);
+        status = zo_check_cancelled(ctx);
     }
     void *all[] = {s.across, s.packed, s.dots, s.sum, s.owner, s.along, s.first};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);

@@ -203,6 +203,20 @@ double zo_trainer_progress(const zo_trainer *t)
     return t->class->progress ? t->class->progress(t->state) : 0;
 }
 
+double zo_trainer_ending(const zo_trainer *t)
+{
+    return t->class->ending ? t->class->ending(t->state) : 0;
+}
+
+bool zo_trainer_kept(const zo_trainer *t) { return t->class->kept && t->class->kept(t->state); }
+
+bool zo_trainer_grows(const zo_trainer *t, const char *const *began)
+{
+    return t->class->grows && t->class->grows(t->state, began);
+}
+
+void zo_trainer_reopen(zo_trainer *t) { t->class->reopen(t->state); }
+
 size_t zo_trainer_state_size(const zo_trainer *t) { return t->class->saved(t->state); }
 
 void zo_trainer_state_add(const zo_trainer *t, zo_file_out *out) { t->class->save(t->state, out); }

@@ -30,6 +30,8 @@ typedef struct zo_trainer_class {
     zo_status (*spec)(const zo_task *task, const char *const *settings, char *out, size_t room);
     /* Share of its own work done, below 1 until it is done; NULL: it has no end of its own. Both or neither with `late`. */
     double (*progress)(const void *state);
+    /* With `late`: multiply-adds, or what takes as long, of a step with progress 1 now, so that it can be begun before the budget ends. */
+    double (*ending)(const void *state);
     /* A network of the mean of late parameters, that may be better; NULL, or gives NULL: none. */
     const zo_net *(*average)(const void *state);
     zo_uses (*uses)(const void *state);
@@ -38,6 +40,12 @@ typedef struct zo_trainer_class {
     /* The number of bytes save() writes; load() takes exactly these. False, and nothing has changed, if no trainer can have written them. */
     size_t (*saved)(const void *state);
     bool (*load)(void *state, zo_reader *in);
+    /* Runs that are done and go on: kept: whether the state of one stays in its directory. grows: whether a trainer with these settings can go on
+     * from the state of one that was done with the settings `began` ("key=value", NULL at the end), as if it had had its own from the start.
+     * reopen: after load() of such a state. All three or none. */
+    bool (*kept)(const void *state);
+    bool (*grows)(const void *state, const char *const *began);
+    void (*reopen)(void *state);
     /* After load(), of an earlier state: counts on as after `step` steps, with half the step size from here on. NULL: there is nothing to go back to, and no
      * state is kept for it. */
     void (*calm)(void *state, int64_t step);
@@ -123,6 +131,14 @@ const char *zo_trainer_rule(const zo_trainer *t);
 /* Of the class: whether it has a network only once it is done; its own progress, 0 where it has none. */
 bool zo_trainer_late(const zo_trainer *t);
 double zo_trainer_progress(const zo_trainer *t);
+
+/* Of the class: what a step that finishes costs now; 0 where it has none. */
+double zo_trainer_ending(const zo_trainer *t);
+
+/* Of the class, false where it has none of these; reopen must be called only where grows() was true. */
+bool zo_trainer_kept(const zo_trainer *t);
+bool zo_trainer_grows(const zo_trainer *t, const char *const *began);
+void zo_trainer_reopen(zo_trainer *t);
 
 /* The loss that it minimises, if that has a name, else NULL. */
 const zo_loss_class *zo_trainer_loss(const zo_trainer *t);

@@ -109,6 +109,7 @@ static size_t factor(const zo_context *ctx, const zo_kernels *k, float *a, size_
     _Alignas(64) float inner[INNER * BLOCK];
     size_t edge = n >= 3072 ? 256 : 128; /* of a tile; no chain depends on it */
     for (size_t j = 0; j < n; j += width) {
+        if (ctx && zo_cancelled(ctx)) return j;
         block b = {k, a, ld, n, j, zo_least(width, n - j), minus, edge, 2 * edge};
         size_t done = width == INNER
                           ? factor_small(at(&b, j, j), ld, b.width, limit + j)

@@ -11,7 +11,8 @@
 /* Floats of `room` below. */
 size_t zo_cholesky_room(size_t n);
 /* a = L with L L^T = a + ridge I. Returns n when done, or the column whose pivot is not above `least` times its diagonal (or not finite): the
- * matrix is not positive definite, or numerically not; a is then spoilt. least = 0: not above 0. About n^3 / 6 multiply-adds. */
+ * matrix is not positive definite, or numerically not; a is then spoilt. least = 0: not above 0. Ends
+ * early, as if a pivot had failed, after zo_cancel(): callers ask. About n^3 / 6 multiply-adds. */
 size_t zo_cholesky(const zo_context *ctx, float *a, size_t ld, size_t n, double ridge, float least,
                    float *room);
 

@@ -176,6 +176,6 @@ int zo_krylov_run(zo_krylov *k, int most)
 {
     start(k);
     int steps = 1;
-    while (steps < most && !step(k, steps == 1)) steps++;
+    while (steps < most && !zo_cancelled(k->ctx) && !step(k, steps == 1)) steps++;
     return steps < most ? steps + 1 : steps;
 }

@@ -29,7 +29,7 @@ typedef struct zo_krylov {
 
 size_t zo_krylov_chunks(size_t p);
 
-/* Runs until all shifts are done, or for `most` steps. Returns how many pairs of triangular solves it took. Sums are in float64 and in a
+/* Runs until all shifts are done, for `most` steps, or until zo_cancel(). Returns how many pairs of triangular solves it took. Sums are in float64 and in a
  * fixed order. */
 int zo_krylov_run(zo_krylov *k, int most);
 

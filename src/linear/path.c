@@ -81,11 +81,18 @@ static size_t plan(const path *t)
     return best;
 }
 
+double zo_path_estimate(const zo_path_def *def, size_t p, size_t q)
+{
+    path t = {.def = def, .p = p, .q = q, .lambda = (double *)def->lambda};
+    return estimate(&t, plan(&t));
+}
+
 /* ---- one group ---- */
 
 static bool factor(path *t, double lambda)
 {
     double p = (double)t->p;
+    if (zo_cancelled(t->ctx)) return false;
     t->s.lambda = lambda;
     t->out->factorisations++;
     t->out->cost += p * p * p / 6;
@@ -318,7 +325,8 @@ zo_status zo_ridge_path(const zo_context *ctx, const zo_moments *m, const zo_pat
         size_t groups = plan(&t);
         for (size_t g = groups; g-- > 0;)
             run_group(&t, group_begin(&t, g, groups), group_begin(&t, g + 1, groups));
-        status = choose(&t);
+        status = zo_check_cancelled(ctx); /* then groups ended early, as if they had failed */
+        if (!status) status = choose(&t);
     }
     release(&t);
     return status;

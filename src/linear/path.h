@@ -46,9 +46,13 @@ typedef struct zo_path_result {
 /* Bytes that a path of n lambdas allocates besides the moments: about 4 p^2 + 4 p q (2 n + 5) + 1000 p. */
 double zo_path_bytes(size_t p, size_t q, size_t n);
 
+/* Multiply-adds of a path, or what takes as long: what its plan goes by, and mostly more than it takes. Of lambda, ascending here, the ratios
+ * matter alone. */
+double zo_path_estimate(const zo_path_def *def, size_t p, size_t q);
+
 /* loss [n] receives the scores, infinity for lambdas that failed. The moments are only read.
  * Errors: USAGE (no lambdas, one that is not positive and finite, or too large for float32, no score), FORMAT (as zo_ridge_solve(); or every lambda failed, or no loss is
- * finite), NO_MEMORY. */
+ * finite), NO_MEMORY, CANCELLED. */
 zo_status zo_ridge_path(const zo_context *ctx, const zo_moments *m, const zo_path_def *def,
                         double *loss, zo_path_result *out);
 

@@ -125,7 +125,8 @@ static void refine(work *k, int most, zo_ridge_result *out)
 {
     size_t bytes = k->p * k->width * sizeof *k->w;
     double moved = 1, before = INFINITY;
-    while (out->refined < most && moved > LAST_CORRECTION && out->residual < before / 2) {
+    while (out->refined < most && moved > LAST_CORRECTION && out->residual < before / 2 &&
+           !zo_cancelled(k->ctx)) {
         before = out->residual;
         memcpy(k->kept, k->w, bytes);
         moved = correct(k);
@@ -230,6 +231,7 @@ static zo_status search(work *k, const zo_ridge_def *def, zo_ridge_result *out)
                        k->s.lambda);
     for (bool done = false; !out->raised || (scale > 0 && k->s.lambda <= 1e3 * scale);) {
         zo_status status = attempt(k, def, out, &done);
+        if (!status) status = zo_check_cancelled(k->ctx);
         if (status) return status;
         out->lambda = k->s.lambda;
         out->float64 = k->float64;

@@ -37,7 +37,7 @@ double zo_ridge_bytes(size_t p, size_t q);
 /* w [p][ldw], q columns, and b [q] (NULL where there is no intercept). The moments are only read. About p^3 / 6 + p^2 q multiply-adds, and as
  * much as p^2 q for each residual. out may be NULL.
  * Errors: USAGE (a lambda that is negative, not finite or, for many features, too large for float32; no outputs), FORMAT (moments that are not finite, and which column; that no lambda
- * makes positive definite; rows whose weights do not sum to more than 0), NO_MEMORY. */
+ * makes positive definite; rows whose weights do not sum to more than 0), NO_MEMORY, CANCELLED. */
 zo_status zo_ridge_solve(const zo_context *ctx, const zo_moments *m, const zo_ridge_def *def,
                          float *w, size_t ldw, float *b, zo_ridge_result *out);
 

@@ -34,8 +34,9 @@ double zo_loop_seconds(const zo_loop *l)
     return l->journal ? l->course.seconds : zo_loop_clock() - l->training;
 }
 
-/* Share of the budget spent, before the next step; or of its own work, where the trainer has an end and no budget is given. */
-static double progress_of(const zo_loop *l)
+/* Share of the budget that is spent, or that `ahead` multiply-adds more will have spent; or of its own work, where the trainer has an end and no
+ * budget is given. */
+static double share_of(const zo_loop *l, double ahead)
 {
     const zo_train_def *d = l->def;
     const zo_course *c = &l->course;
@@ -43,11 +44,19 @@ static double progress_of(const zo_loop *l)
     double seconds = none ? 60 : d->seconds, p = 0, share;
     if (l->done) return 1;
     if (none && zo_trainer_late(l->trainer)) return zo_trainer_progress(l->trainer);
-    if (seconds > 0 && (share = zo_loop_seconds(l) / seconds) > p) p = share;
+    double later = l->row_cost > 0 ? ahead * l->row_seconds / l->row_cost : 0;
+    if (seconds > 0 && (share = (zo_loop_seconds(l) + later) / seconds) > p) p = share;
     if (d->epochs > 0 && (share = c->examples / (double)l->task->part[ZO_TRAIN].n / d->epochs) > p)
         p = share;
-    if (d->forwards > 0 && (share = c->cost / zo_net_cost(l->kept) / d->forwards) > p) p = share;
+    if (d->forwards > 0 && (share = (c->cost + ahead) / zo_net_cost(l->kept) / d->forwards) > p)
+        p = share;
     return p < 1 ? p : 1;
+}
+
+/* Before the next step: 1 as soon as what is left of the budget is what the trainer needs to finish. */
+static double progress_of(const zo_loop *l)
+{
+    return share_of(l, l->done ? 0 : zo_trainer_ending(l->trainer));
 }
 
 /* ---- reports ---- */
@@ -59,7 +68,7 @@ static void fill_report(zo_loop *l)
     double t = zo_loop_clock(), interval = t - l->interval_start, cost = zo_net_cost(l->kept);
     p->step = c->step;
     p->dropped = c->dropped;
-    p->progress = progress_of(l);
+    p->progress = share_of(l, 0);
     p->seconds = zo_loop_seconds(l);
     p->seconds_left = p->progress > 0 ? p->seconds * (1 - p->progress) / p->progress : NAN;
     p->epochs = c->examples / (double)l->task->part[ZO_TRAIN].n;
@@ -306,7 +315,8 @@ zo_status zo_loop_go_live(zo_loop *l)
     l->journal = NULL;
     l->training = zo_loop_clock() - l->course.seconds;
     /* At once: who is killed again and again must get on, and a first network may be gone the next time. */
-    if (l->again || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
+    bool grown = l->record && l->record->grown; /* what was saved is of other settings */
+    if (l->again || grown || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
     return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course) : ZO_OK;
 }
 
@@ -366,7 +376,12 @@ static zo_status step_live(zo_loop *l, double progress)
     zo_step_info step;
     l->progress = progress;
     if (l->record) zo_record_step(l->record, l->course.step + 1, progress, zo_loop_seconds(l));
+    double before = zo_loop_clock();
     zo_status status = zo_trainer_step(l->trainer, progress, &step);
+    if (!status && step.examples > 0) {
+        l->row_seconds += zo_loop_clock() - before;
+        l->row_cost += step.cost;
+    }
     record_losses(l, status, &step);
     return settle(l, status, &step);
 }

@@ -27,9 +27,11 @@ typedef struct zo_loop {
     bool done;         /* the trainer has nothing left to do */
     bool only_journal; /* takes just `steps` steps, all from the journal */
     int64_t steps;
-    int64_t again;        /* steps taken again; */
-    int64_t from_losses;  /* of these, from journaled losses */
-    double training;      /* clock when training would have begun, had it been live all the time */
+    int64_t again;       /* steps taken again; */
+    int64_t from_losses; /* of these, from journaled losses */
+    double training;     /* clock when training would have begun, had it been live all the time */
+    double row_seconds,
+        row_cost; /* of this process's steps that took examples: how long a multiply-add takes */
     double saved, saving; /* clock of the last saved state; how long that took */
     zo_report report;
     zo_measure *measure;   /* NULL: nothing is measured; else: */

@@ -8,11 +8,11 @@ static zo_status check_survey(const zo_rebuild *b, const char *run)
     const zo_survey *s = &b->survey;
     if (!s->recipe.size) return zo_fail(b->ctx, ZO_FORMAT, "%s: its journal tells of no run", run);
     if (s->forced >= 0)
-        return zo_fail(
-            b->ctx, ZO_UNSUPPORTED,
-            "%s: after step %lld it was continued by force with something else, so that its "
-            "steps cannot be taken again",
-            run, (long long)s->forced);
+        return zo_fail(b->ctx, ZO_UNSUPPORTED,
+                       "%s: after step %lld it was continued, by force or with more rows, as "
+                       "something else, so "
+                       "that its steps cannot be taken again",
+                       run, (long long)s->forced);
     if (s->gap >= 0)
         return zo_fail(
             b->ctx, ZO_UNSUPPORTED,

@@ -273,6 +273,23 @@ static zo_status read_settings(making *m)
     return m->texts.status;
 }
 
+bool zo_recipe_grows(const json_t *began, const json_t *now, const zo_trainer *trainer)
+{
+    static const char *const may[] = {"settings", "definition", "kernels", "forced"};
+    making m = {.ctx = trainer->ctx, .where = "", .recipe = began};
+    json_t *rest = json_copy((json_t *)began), *other = json_copy((json_t *)now);
+    for (size_t i = 0; i < sizeof may / sizeof *may; i++) {
+        json_object_del(rest, may[i]);
+        json_object_del(other, may[i]);
+    }
+    bool grows = rest && other && json_equal(rest, other) && !read_settings(&m) &&
+                 zo_trainer_grows(trainer, m.settings);
+    json_decref(rest);
+    json_decref(other);
+    zo_buffer_free(&m.texts);
+    return grows;
+}
+
 static zo_status read_seed(const making *m, uint64_t *out)
 {
     const char *text = json_string_value(json_object_get(m->recipe, "seed"));

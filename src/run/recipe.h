@@ -34,6 +34,10 @@ bool zo_recipe_same(const json_t *a, const json_t *b, const char *key);
 /* Compares the recipe of a run with what would go on with it. CHANGED: why[room] says what differs first, as in "the data have changed". */
 zo_status zo_recipe_compare(const json_t *began, const json_t *now, char *why, size_t room);
 
+/* Whether the trainer, whose recipe is `now`, can go on from the state of a run that began so and is done: only settings differ, and such that
+ * its class says so. */
+bool zo_recipe_grows(const json_t *began, const json_t *now, const zo_trainer *trainer);
+
 /* The trainer of a recipe. `def` may bring the task, the loss and the first network; without a task the trainer is hollow: it can only replay.
  * *task receives a hollow task, to be destroyed after the trainer, or NULL. Errors: FORMAT (a recipe that no run can have), UNSUPPORTED
  * (what `def` must bring), CHANGED (what it brings is not what the run had), NO_MEMORY. */

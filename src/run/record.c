@@ -193,10 +193,15 @@ zo_status zo_record_open(zo_record *r, zo_context *ctx, const zo_train_def *def,
 
 /* ---- taking up ---- */
 
+static bool is_done(const zo_record *r)
+{
+    return r->survey.ended && r->survey.end == ZO_END_DONE && there(r->model);
+}
+
 static zo_status check_end(const zo_record *r)
 {
     const zo_survey *s = &r->survey;
-    if (!s->ended || !there(r->model)) return ZO_OK;
+    if (!s->ended || !there(r->model) || r->grown) return ZO_OK;
     if (s->end == ZO_END_DONE)
         return zo_fail(r->ctx, ZO_EXISTS,
                        "%s: the run is done; a new one can begin with its network (--init)", r->out);
@@ -212,7 +217,7 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
 {
     zo_buffer text;
     char why[sizeof r->forced];
-    bool fits = false;
+    bool fits = false, grows = false;
     json_t *began = zo_recipe_read(r->ctx, r->out, r->survey.recipe.data, r->survey.recipe.size),
            *now = NULL;
     const char *init = json_string_value(json_object_get(began, "init"));
@@ -223,11 +228,26 @@ static zo_status check_same(zo_record *r, const zo_train_def *def, const zo_trai
         status = now ? zo_recipe_compare(began, now, why, sizeof why) : ZO_NO_MEMORY;
         fits = zo_recipe_same(began, now, "net") && zo_recipe_same(began, now, "inputs") &&
                zo_recipe_same(began, now, "shape");
+        grows = status == ZO_CHANGED && is_done(r) && zo_recipe_grows(began, now, trainer);
     }
     if (began) zo_buffer_free(&text);
     json_decref(began);
     json_decref(now);
     if (status != ZO_CHANGED) return status;
+    if (grows) {
+        r->grown = true;
+        memcpy(r->forced, why, sizeof why);
+        if (there(r->checkpoint)) return ZO_OK;
+        return zo_fail(
+            r->ctx, ZO_NOT_FOUND,
+            "%s: its sums were not kept (keep=yes), so that nothing can be added: begin a new run",
+            r->out);
+    }
+    if (is_done(r))
+        return zo_fail(r->ctx, ZO_EXISTS,
+                       "%s: the run is done, and what it holds does not serve another run than "
+                       "itself; a new one can begin with its network (--init)",
+                       r->out);
     if (!def->force || !fits) /* another net cannot take up the numbers of this one */
         return zo_fail(r->ctx, ZO_CHANGED, "%s: cannot go on to the same bits: %s%s", r->out, why,
                        fits ? " (--force goes on all the same)" : "");
@@ -299,8 +319,8 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
     sweep(r);
     tell_unsound(r);
     if (!r->survey.recipe.size) return take_up_state(r);
-    status = check_end(r);
-    if (!status) status = check_same(r, def, trainer);
+    status = check_same(r, def, trainer);
+    if (!status) status = check_end(r);
     if (!status) status = take_up_lines(r);
     return status;
 }
@@ -324,7 +344,7 @@ zo_status zo_record_state(const zo_record *r, const zo_train_def *def, zo_course
     bool any = *r->forced != 0;
     zo_status status =
         zo_checkpoint_load(r->checkpoint, trainer->definition, any, course, kept, trainer);
-    if (!status || status == ZO_NO_MEMORY) return status;
+    if (!status || status == ZO_NO_MEMORY || r->grown) return status;
     if (status != ZO_NOT_FOUND)
         zo_log(r->ctx, ZO_LOG_WARNING, "%s; an earlier state is used", zo_last_error(r->ctx));
     if (status == ZO_FORMAT && !any)
@@ -358,11 +378,15 @@ zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *
     bool first = !r->survey.recipe.size, forced = *r->forced;
     if (first) status = add_recipe(r, ZO_ENTRY_START, def, trainer, NULL);
     if (r->journal.taken_step < course->step) zo_journal_add_gap(&r->journal, course->step + 1);
+    if (r->grown) status = zo_config_write(r->ctx, r->config, def, trainer);
+    if (status) return status;
     if (!first)
         status = add_recipe(r, forced ? ZO_ENTRY_FORCE : ZO_ENTRY_RESUME, def, trainer,
                             forced ? r->forced : NULL);
     if (status) return status;
-    if (forced) zo_log(r->ctx, ZO_LOG_WARNING, "%s: goes on by force: %s", r->out, r->forced);
+    if (forced)
+        zo_log(r->ctx, r->grown ? ZO_LOG_INFO : ZO_LOG_WARNING, "%s: goes on%s: %s", r->out,
+               r->grown ? " with its sums" : " by force", r->forced);
     r->live = true;
     note(r, JOURNAL, zo_journal_push(&r->journal));
     bool failed = false;
@@ -446,9 +470,9 @@ void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss)
     note(r, METRICS, add_line(r, zo_metrics_back(step, to, loss, &failed), &failed));
 }
 
-/* Only a run whose model lies there has ended. What a run that is done could go on from is removed last. */
+/* Only a run whose model lies there has ended. What a run that is done could go on from is removed last, unless it is to stay. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result,
-                          const zo_net *net, bool model)
+                          const zo_net *net, bool model, bool keep)
 {
     if (!r->ctx) return ZO_OK;
     bool failed = false;
@@ -462,7 +486,7 @@ zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *resul
         zo_journal_add_end(&r->journal, result->steps, end);
         status = zo_journal_sync(&r->journal);
     }
-    if (!status && end == ZO_END_DONE) {
+    if (!status && end == ZO_END_DONE && !keep) {
         unlink(r->checkpoint);
         unlink(r->previous);
     }

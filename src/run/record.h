@@ -25,7 +25,8 @@ typedef struct zo_record {
     bool live;        /* entries are added; else the journal is being read */
     zo_survey survey; /* of the journal of a run that is resumed */
     char init[24];    /* checksum of the network that a resumed run began with, else "" */
-    char forced[512]; /* what had changed, when that was overridden; else "" */
+    char forced[512]; /* what had changed, when that was overridden, or when the run grows; else "" */
+    bool grown;       /* it was done, and goes on from its state with settings that this serves */
     double *losses;   /* of a step; NULL where they do not determine it */
     size_t numbers;
     size_t spare; /* bytes reserved, so that what comes after training keeps to the limit of memory */
@@ -67,9 +68,9 @@ void zo_record_back(zo_record *r, int64_t step, int64_t to, double loss);
 bool zo_record_state_save(zo_record *r, const zo_course *course, const zo_net *kept,
                           const zo_trainer *trainer);
 
-/* Writes the model, if there is one yet, and the result, and notes the end. Errors: IO. */
+/* Writes the model, if there is one yet, and the result, and notes the end. keep: the state of a run that is done stays. Errors: IO. */
 zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *result,
-                          const zo_net *net, bool model);
+                          const zo_net *net, bool model, bool keep);
 
 /* Frees, closes and unlocks, without writing. */
 void zo_record_fini(zo_record *r);

@@ -111,6 +111,11 @@ static zo_status open_record(run *r)
     if (status || r->record.live) return status;
     status = zo_record_state(&r->record, def, &l->course, l->kept, l->trainer);
     l->journal = &r->record.journal;
+    if (!status && r->record.grown) { /* what the earlier solve found is no part of this one */
+        zo_trainer_reopen(l->trainer);
+        l->course.loss_sum = 0;
+        l->course.since = 0;
+    }
     return status;
 }
 
@@ -158,7 +163,8 @@ static zo_status train_and_record(run *r)
     copy_name(why, sizeof why, zo_last_error(r->ctx)); /* saving may write over it */
     zo_status live = zo_loop_go_live(l);
     if (live) return live;
-    if (status == ZO_CANCELLED) { /* before the last look, which is no part of the course */
+    bool keep = !status && zo_trainer_kept(l->trainer);
+    if (status == ZO_CANCELLED || keep) { /* before the last look, which is no part of the course */
         l->course.seconds = zo_loop_seconds(l);
         zo_record_state_save(&r->record, &l->course, l->kept, l->trainer);
     }
@@ -176,7 +182,7 @@ static zo_status train_and_record(run *r)
                                       status == ZO_OK          ? ZO_END_DONE
                                       : status == ZO_CANCELLED ? ZO_END_STOPPED
                                                                : ZO_END_DIVERGED,
-                                      r->result, l->kept, l->course.any);
+                                      r->result, l->kept, l->course.any, keep);
     if (saved || !status) return saved;
     if (status == ZO_DIVERGED && r->def->out)
         return zo_fail(r->ctx, status, "%s (the best network so far is in %s)", why, r->def->out);
