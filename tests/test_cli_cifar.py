@@ -76,7 +76,7 @@ class Cifar(Command):
         got = self.train("--epochs", "0.2", "--set", "batch=16")
         self.assertEqual(got["net"], "conv5x16 relu pool2 conv5x32 relu pool2 dense64 relu dense10")
         default = self.train("--method", "conv-elm", "--units", "50")
-        self.assertIn("patch7x100", default["net"])
+        self.assertIn("patch7x64", default["net"])
 
     def test_a_hundred_classes(self):
         draw = random.Random(6)

@@ -43,7 +43,7 @@ class Closed(Command):
         got = self.result("train", "t.csv", "--label", "what", "--set", "shape=8x8", "--method",
                           "conv-elm", "--set", "units=30", "--set", "copies=1", "--set", "flip=no",
                           "--set", "shift=1", "--out", "run", "--quiet")
-        self.assertIn("patch3x100", got["net"])
+        self.assertIn("patch3x64", got["net"])
         self.assertGreater(got["validation_accuracy"], 0.8)
         rows = (self.folder / "t.csv").read_text().splitlines()
         (self.folder / "new.csv").write_text("\n".join(rows[:20]) + "\n")

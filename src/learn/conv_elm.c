@@ -9,8 +9,8 @@ static const zo_param params[] = {
     ZO_CLOSED_ROWS,
     ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
-                        "the net, where none is given: 100 filters and 4,000 units, or 150 and "
-                        "10,000"),
+                        "the net, where none is given: 64 filters in 4 x 4 cells and 6,000 units, or 100 in "
+                        "5 x 5 and 8,000"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 0, 0, 1000000,
                      "units of that net instead; 0: as preset says"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_KMEANS, "patches|kmeans|pca|random",
@@ -27,6 +27,15 @@ static const zo_param params[] = {
     ZO_PARAM_REAL_ROW(zo_closed_settings, whiten, 0.05, 1e-6, 1e3,
                       "added to the variances of patches before whitening"),
     ZO_PARAM_END,
+};
+
+/* Of the default net: filters, cells along a side, units; units see all cells but one line and one column, as their weights serve all such parts. */
+typedef struct preset {
+    int filters, cells, units;
+} preset;
+static const preset presets[] = {
+    [ZO_CLOSED_FAST] = {64, 4, 6000},
+    [ZO_CLOSED_BEST] = {100, 5, 8000},
 };
 
 static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
@@ -66,12 +75,20 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
             "%d: use stages=1",
             task->name, task->height, task->width);
     if (status) return status;
-    bool best = set.preset == ZO_CLOSED_BEST;
-    int64_t units = set.units ? set.units : best ? 10000 : 4000;
-    int n = filter_words(side, set.stages, best ? 150 : 100, out, room);
-    snprintf(out + n, room - (size_t)n, "cells%d%s sqrt flatten scale { dense%lld relu }cat dense%d",
-             outputs_of(side) < 4 ? 1 : 4, set.pooling == ZO_CLOSED_MAX ? ",max" : "",
-             (long long)units, task->outputs);
+    const preset *p = presets + set.preset;
+    int cells = outputs_of(side) < 2 * p->cells ? 1 : p->cells, part = cells - 1,
+        parts = (cells - part + 1) * (cells - part + 1);
+    int64_t units = set.units ? set.units : p->units, filters = (units + parts - 1) / parts;
+    bool whole = cells == 1 || set.weights != ZO_CLOSED_NORMAL;
+    int n = filter_words(side, set.stages, p->filters, out, room);
+    n += snprintf(out + n, room - (size_t)n, "cells%d%s sqrt flatten scale ", cells,
+                  set.pooling == ZO_CLOSED_MAX ? ",max" : "");
+    if (whole)
+        n += snprintf(out + n, room - (size_t)n, "{ dense%lld relu }cat ", (long long)units);
+    else
+        n += snprintf(out + n, room - (size_t)n, "{ image%d conv%dx%lld relu flatten }cat ", cells,
+                      part, (long long)filters);
+    snprintf(out + n, room - (size_t)n, "dense%d", task->outputs);
     return ZO_OK;
 }
 
