@@ -8,9 +8,10 @@ enum { FIRST_FILTERS = 8 };
 static const zo_param params[] = {
     ZO_CLOSED_ROWS,
     ZO_CLOSED_SKETCH_ROW(0),
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
-                        "the net, where none is given: 64 filters in 4 x 4 cells and 6,000 units, or 100 in "
-                        "5 x 5 and 8,000"),
+    ZO_PARAM_CHOICE_ROW(
+        zo_closed_settings, preset, ZO_CLOSED_FAST, "fast|best",
+        "the net, where none is given: 64 filters in 4 x 4 cells and 6,000 units, or 100 in "
+        "5 x 5 and 8,000"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 0, 0, 1000000,
                      "units of that net instead; 0: as preset says"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_KMEANS, "patches|kmeans|pca|random",
