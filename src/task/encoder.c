@@ -36,7 +36,7 @@ static zo_status read_number(const zo_rows *r, int64_t row, int column, double m
 {
     const char *cell = zo_csv_cell(r->csv, row, r->place[column]);
     double value = missing;
-    if (zo_csv_missing(cell)) {
+    if (zo_csv_missing_at(r->csv, row, r->place[column])) {
         if (isnan(missing)) return missing_error(r, row, column);
     } else if (!zo_read_real(cell, strlen(cell), &value) || isnan(value))
         return cell_error(r, row, column, "is no number", "this column holds numbers");
@@ -67,7 +67,7 @@ static zo_status text_features(const zo_rows *r, int64_t row, int column, float 
 {
     const zo_column *c = &r->encoder->column[column];
     const char *cell = zo_csv_cell(r->csv, row, r->place[column]);
-    bool missing = zo_csv_missing(cell);
+    bool missing = zo_csv_missing_at(r->csv, row, r->place[column]);
     if (missing && !r->encoder->impute) return missing_error(r, row, column);
     int at = find_text(c->category, c->categories, missing ? "" : cell);
     for (int i = 0; i < c->categories; i++) x[i] = i == at;
@@ -160,7 +160,7 @@ zo_status zo_rows_answers(const zo_rows *r, int32_t **label, float **target)
         const char *cell = zo_csv_cell(r->csv, row, r->place[e->label]);
         if (*target)
             status = read_number(r, row, e->label, NAN, &(*target)[i]);
-        else if (zo_csv_missing(cell))
+        else if (zo_csv_missing_at(r->csv, row, r->place[e->label]))
             status = missing_error(r, row, e->label);
         else
             (*label)[i] = find_class(e, cell);
@@ -236,7 +236,7 @@ static zo_status optional_labels(const zo_rows *r, int32_t **label)
     float *target;
     if (!e->classes || e->label < 0 || r->place[e->label] < 0) return ZO_OK;
     for (int64_t row = r->first; row < r->csv->rows; row++) {
-        if (zo_csv_missing(zo_csv_cell(r->csv, row, r->place[e->label]))) return ZO_OK;
+        if (zo_csv_missing_at(r->csv, row, r->place[e->label])) return ZO_OK;
     }
     return zo_rows_answers(r, label, &target);
 }
