@@ -162,12 +162,16 @@ static void declared_values_are_not_missing(void **state)
         assert_int_equal(raw.label[i], of[i % 4]);
         for (int c = 0; c < 4; c++) assert_true(raw.x[4 * i + c] == (float)(c == place[i % 4]));
     }
-    predict(raw.encoder, text, &n, &x, &label);
-    assert_int_equal(n, raw.n);
-    assert_memory_equal(x, raw.x, (size_t)n * 4 * sizeof *x);
-    assert_memory_equal(label, raw.label, (size_t)n * sizeof *label);
-    zo_free(ctx, x);
-    zo_free(ctx, label);
+    static const char *const again[] = {
+        text, "kind,a\n" TEN("None,None\nsome,NA\nsome,null\nNone,nan\n")};
+    for (int i = 0; i < 2; i++) {
+        predict(raw.encoder, again[i], &n, &x, &label);
+        assert_int_equal(n, raw.n);
+        assert_memory_equal(x, raw.x, (size_t)n * 4 * sizeof *x);
+        assert_memory_equal(label, raw.label, (size_t)n * sizeof *label);
+        zo_free(ctx, x);
+        zo_free(ctx, label);
+    }
     zo_raw_free(ctx, &raw);
     char missing[sizeof text + 16];
     snprintf(missing, sizeof missing, "%s?,some\n", text);
