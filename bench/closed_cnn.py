@@ -14,10 +14,11 @@ our choice. Every variant in the lists below is tried with one seed, and stopped
 the accuracy with all three seeds runs against zeroth. Lists vary the batch, the step size, the number of epochs, channels_last, bfloat16,
 batch norm, dropout, label smoothing, widths; --variant leaves the choice out.
 
-Writes bench/results/closed_cnn.csv (one row a process), and prints medians and ratios. --only: one task, put in place of the old rows.
+Writes bench/results/closed_cnn.csv (one row a process), and prints medians and ratios. --only: one task. What is measured
+takes the place of the old rows of its task, all others stay.
 --quick: two variants, two epochs of few images, small nets, one pair, nothing written. PyTorch is that of bench/peers.py. Mnist comes from DIR, else $ZEROTH_DATA.
 """
-import argparse, csv, io, json, os, statistics, subprocess, sys, tempfile, time
+import argparse, csv, io, json, os, statistics, subprocess, sys, tempfile, threading, time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import closed
@@ -27,7 +28,7 @@ from spine import RESULTS, ROOT, ZEROTH, header, write
 PATH = os.path.join(RESULTS, "closed_cnn.csv")
 SEEDS = (1, 2, 3)
 FASHION = "/usr/share/datasets/fashion-mnist"
-LIMIT = 400  # seconds of a process of PyTorch
+LIMIT = 400  # seconds, after which a process of PyTorch is ended: it has not reached the accuracy
 
 # What zeroth runs: any net that reaches the accuracy with all seeds, chosen on validation.
 NETS = {
@@ -183,16 +184,20 @@ def torch_turn(task, asked, name, seed, quick, most=LIMIT):
     environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen([os.path.join(peers.PLACE, "bin/python"), __file__, "--cnn", task, data_of(task), str(seed), repr(time.monotonic()),
                                 json.dumps(v)], stdout=subprocess.PIPE, text=True, env=environment)
-    line = {"accuracy": 0.0, "seconds": LIMIT, "epoch": 0}
+    line, stopped = {"accuracy": 0.0, "seconds": LIMIT, "epoch": 0}, False
+    late = threading.Timer(LIMIT, process.kill)
+    late.start()
+    start = time.monotonic()
     for text in process.stdout:
         line = json.loads(text)
-        if line["accuracy"] >= asked or line["seconds"] > most:
+        stopped = line["accuracy"] >= asked or line["seconds"] > most
+        if stopped:
+            process.kill()
             break
-    ended = process.poll()
-    process.kill()
-    process.wait()
-    if not line["epoch"]:
-        raise RuntimeError(f"PyTorch ended with status {ended or process.returncode}")
+    status = process.wait()
+    late.cancel()
+    if not stopped and status and time.monotonic() - start < LIMIT:
+        raise RuntimeError(f"PyTorch ended with status {status} after {line['epoch']} epochs")
     return {"who": "torch", "variant": name, "seed": seed, "reached": line["accuracy"] >= asked, "test_accuracy": round(line["accuracy"], 4),
             "seconds": round(line["seconds"], 3), "epochs": line["epoch"], "command": json.dumps(v)}
 
@@ -246,12 +251,12 @@ def compare(task, asked, variant, quick):
 def show(rows):
     for task, asked, most in ASKED:
         seconds = {who: [float(r["seconds"]) for r in rows if r["task"] == task and r["who"] == who] for who in ("zeroth", "torch")}
-        if not seconds["zeroth"]:
+        if not seconds["zeroth"] or not seconds["torch"]:
             continue
         missed = [f"{r['who']} seed {r['seed']}" for r in rows if r["task"] == task and str(r["reached"]) != "True"]
         ours, theirs = (statistics.median(seconds[who]) for who in ("zeroth", "torch"))
-        print(f"{task} to {100 * asked:g} %: zeroth {ours:.1f} s, torch {theirs:.1f} s, ratio {ours / theirs:.2f} (asked: <= {most})"
-              + (f"   NOT REACHED by {', '.join(missed)}" if missed else ""))
+        ratio = f"NOT REACHED by {', '.join(missed)}, so no ratio" if missed else f"ratio {ours / theirs:.2f}"
+        print(f"{task} to {100 * asked:g} %: zeroth {ours:.1f} s, torch {theirs:.1f} s, {ratio} (asked: <= {most})")
 
 
 def main():
@@ -275,13 +280,19 @@ def main():
         print("LEFT OUT: mnist (give --mnist DIR or set ZEROTH_DATA)")
         tasks = [a for a in tasks if a[0] != "mnist"]
     rows = []
-    if args.only and not args.quick and os.path.exists(PATH):
+    if not args.quick and os.path.exists(PATH):
         with open(PATH, newline="") as f:
-            rows = [r for r in csv.DictReader(line for line in f if line[0] != "#") if r["task"] != args.only]
-    commit, head = ("", []) if args.quick else header()
+            rows = list(csv.DictReader(line for line in f if line[0] != "#"))
+    commit, head, failed = *(("", []) if args.quick else header()), False
     peers.two_cores()
     for task, asked, _ in tasks:
-        rows += [{**r, "commit": commit} for r in compare(task, asked, args.variant, args.quick)]
+        try:
+            found = compare(task, asked, args.variant, args.quick)
+        except (RuntimeError, subprocess.SubprocessError) as fault:
+            print(f"FAILED: {task}: {fault}", flush=True)
+            failed = True
+            continue
+        rows = [r for r in rows if r["task"] != task] + [{**r, "commit": commit} for r in found]
         if not args.quick:
             text = io.StringIO()
             table = csv.DictWriter(text, FIELDS, lineterminator="\n")
@@ -289,7 +300,7 @@ def main():
             table.writerows(rows)
             write(PATH, [*head, *peers.versions(["torch"])], text.getvalue())
     show(rows)
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -152,8 +152,8 @@ static void features_of(const measure *m, const char *name, int inputs, const ch
     zo_task_destroy(task);
 }
 
-#define FILTERS "patch7x100,pad2 twosided0.25 cells4 sqrt flatten scale "
-#define UNITS "{ dense4000 relu }cat dense10"
+#define FILTERS "patch7x64,pad2 twosided0.25 cells4 sqrt flatten scale "
+#define UNITS "{ image4 conv3x1500 relu flatten }cat dense10"
 
 /* conv-elm's default for 28 x 28 pixels: all of it, and its parts. */
 static void bodies(zo_context *ctx, bool quick)
@@ -162,7 +162,7 @@ static void bodies(zo_context *ctx, bool quick)
     features_of(&m, "features", 784, FILTERS UNITS, 0);
     features_of(&m, "features-patch", 784, FILTERS UNITS, 1);
     features_of(&m, "features-filters", 784, FILTERS "dense10", 0);
-    features_of(&m, "features-units", 3200, UNITS, 0);
+    features_of(&m, "features-units", 2048, UNITS, 0);
 }
 
 /* ---- sums of products ---- */

@@ -91,6 +91,7 @@ def of_linear(text):
         ("its filters, up to what its units see", "features-filters", rows, ""),
         ("its units alone", "features-units", rows, ""),
         ("sums of products, lower triangle, 4,000 features and more", "gram", large, ">= 0.75"),
+        ("the same from numbers in bfloat16", "gram-bfloat16", large, ""),
         ("Cholesky factor, 4,000 features and more", "cholesky", large, ">= 0.65"))]
 
 

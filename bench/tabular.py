@@ -8,9 +8,10 @@ from PyPI into build/tabular once (tools/tabular.txt); where that fails, one lin
 files; elm holds out its own validation part of the training rows. Logistic regression has standardised numbers and one-hot texts, the forest
 500 trees and the same columns; gaps are medians, or a category of their own. Both take their defaults for the rest.
 
-Writes bench/results/tabular.csv (one row a fold), and prints mean accuracies and mean ranks beside what is asked. --only: these tables, put in
-place of the old rows. --others: the tables that defaults of elm are chosen on, nothing written. --folds: so many times five folds. --elm: more
-words for the command, to try settings (denseN: as many outputs as classes); elm alone is run, and nothing written. --quick: one fold, 50 trees, nothing written.
+Writes bench/results/tabular.csv (one row a fold), and prints mean accuracies and mean ranks beside what is asked. --only: these tables. What is
+measured takes the place of its old rows, all others stay. --others: the tables that defaults of elm are chosen on, nothing written. --folds:
+so many times five folds. --elm: more words for the command, to try settings (denseN: as many outputs as classes); elm alone is run, and
+nothing written. --quick: one fold, 50 trees, nothing written.
 """
 import argparse, csv, glob, gzip, io, json, os, random, shlex, statistics, subprocess, sys, tempfile, time
 
@@ -234,7 +235,8 @@ def show(rows):
 
 
 def save(path, rows, head):
-    rows.sort(key=lambda r: (list(MEASURED).index(r["table"]), int(r["folds"]), int(r["fold"])))
+    order = list(MEASURED)
+    rows.sort(key=lambda r: (order.index(r["table"]) if r["table"] in order else len(order), r["table"], int(r["folds"]), int(r["fold"])))
     text = io.StringIO()
     table = csv.DictWriter(text, FIELDS, lineterminator="\n")
     table.writeheader()
@@ -260,14 +262,14 @@ def main():
     writes = not (args.quick or args.others or args.elm)
     path, rows = os.path.join(RESULTS, "tabular.csv"), []
     commit, head = header() if writes else ("", [])
-    if writes and only and os.path.exists(path):
+    if writes and os.path.exists(path):
         with open(path, newline="") as f:
-            rows = [r for r in csv.DictReader(line for line in f if line[0] != "#") if r["table"] not in only]
+            rows = list(csv.DictReader(line for line in f if line[0] != "#"))
     peer = None if args.elm else Peer(50 if args.quick else 500)
     for name in tables:
         if not only or name in only:
             found = measure(name, tables[name], 1 if args.quick else args.folds, 1 if args.quick else FOLDS, peer, shlex.split(args.elm))
-            rows += [{**r, "commit": commit} for r in found]
+            rows = [r for r in rows if r["table"] != name] + [{**r, "commit": commit} for r in found]
             if writes:
                 save(path, rows, head)
     show(rows)

@@ -80,6 +80,11 @@ static const struct {
     {"dwconv2 patch3x2x17,eps.2 tanh patch1x5,stride2 global-mean dense3", {5, 6, 16}},
     {"scale tanh conv2x5 scale,nobias tanh scale dense3", {4, 4, 3}},
     {"conv1x5 tanh flatten scale tanh dense3", {3, 3, 2}}, /* copied together */
+    {"image2 tanh conv2x3 tanh dense3",
+     {4, 4, 1}}, /* pixels that come in are others than those that go out */
+    {"image3x4 tanh conv2x3 tanh dense3", {2, 2, 3}},
+    {"conv1x16 tanh image2 conv1x3 tanh dense3", {4, 4, 1}},
+    {"conv1x16 tanh image8x4 tanh conv3x3 tanh dense3", {3, 2, 2}},
     {"dwconv2,same scale dense9 tanh dense3", {3, 3, 17}},
     {"conv2x3 tanh eachconv3x2x4,same,stride2 tanh eachconv2x17,dilation2,same tanh dense3",
      {5, 5, 2}},

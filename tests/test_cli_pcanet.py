@@ -51,7 +51,10 @@ class Pcanet(Command):
 
     def test_it_is_listed(self):
         self.assertIn("arXiv 1404.3606", self.good("list", "trainers", "pcanet").stdout)
-        self.assertIn("eachconv7x8", self.good("list", "layers", "eachconv").stdout)
+        form = self.good("list", "layers", "eachconv").stdout
+        self.assertIn("eachconv7x8", form)
+        self.assertIn(",dilationN", form)
+        self.assertNotIn("nobias", form)  # which it refuses
         self.assertIn("hashhist7x8", self.good("list", "layers", "hashhist").stdout)
 
 

@@ -112,12 +112,21 @@ static void rows_become_images(void **state)
         size64 in = {2, 3, pick_channels(&seed)};
         check_spec(ctx, specs[i % 4], in, draw_bits(&seed));
     }
-    float x[18], y[18];
-    for (int i = 0; i < 18; i++) x[i] = (float)i;
+    float x[784], y[784];
+    for (int i = 0; i < 784; i++) x[i] = (float)i;
     zo_net *net = make_images_net(ctx, "flatten image3x2", (size64){3, 2, 3}, 1);
     assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
     assert_same_floats(y, x, 18, "an image");
     zo_net_destroy(net);
+    /* pixels of the inputs, or whole groups of 16 channels, lie without gaps: nothing stands before image, which makes fewer pixels, or more */
+    static const char *const cut[] = {"image14 flatten", "image2x2", "image14x56 image49x4 flatten",
+                                      "flatten image7x7 image28 flatten"};
+    for (int i = 0; i < 4; i++) {
+        net = make_images_net(ctx, cut[i], (size64){28, 28, 1}, 1);
+        assert_int_equal(zo_net_forward(net, 1, x, y), ZO_OK);
+        assert_same_floats(y, x, 784, cut[i]);
+        zo_net_destroy(net);
+    }
 }
 
 /* Channels come in their order, those above the threshold first. */

@@ -76,6 +76,7 @@ static const struct {
     {"dense9 tanh twosided dense8 tanh twosided0.000001 dense3", {1, 1, 5}},
     {"dense5 tanh { dense4 tanh }cat dense6 tanh dense3", {1, 1, 4}},
     {"dense24 tanh { image4x3 conv2x3 tanh flatten }cat dense3", {1, 1, 4}},
+    {"conv1x16 tanh image2 conv1x3 tanh dense3", {4, 4, 1}},
     {"conv2x4 tanh { conv3x5,same tanh { conv1x3 }cat }cat conv2x2 tanh dense3", {4, 4, 2}},
     {"{ conv3x3,same tanh }cat meanpool2 flatten { dense5 tanh }cat dense3", {4, 4, 2}},
     {"dense5 tanh { dense4 tanh | dense6 tanh dense4 }+ dense3", {1, 1, 4}},

@@ -61,7 +61,10 @@ static void tells_arff_from_csv(void **state)
 {
     (void)state;
     assert_true(zo_arff_is("  % x\n\n%\n@ReLaTiOn", 19));
+    assert_true(zo_arff_is("@relation'a'", 12));
     assert_false(zo_arff_is("@relatio", 8));
+    assert_false(zo_arff_is("@relationship,b\n1,2\n", 20));
+    assert_false(zo_arff_is("@relation,b\n1,2\n", 16));
     assert_false(zo_arff_is("a,@relation\n1,2\n", 16));
     assert_false(zo_arff_is("% only", 6));
     assert_false(zo_arff_is("", 0));
@@ -84,6 +87,10 @@ static void refuses_each_fault(void **state)
         {"@relation r\n@attribute a {x,y\n", "line 2: a list of values is not closed", "}"},
         {"@relation r\n@attribute a { }\n", "line 2: a list of values is empty", "expected"},
         {"@relation r\n@attribute a {x {y}\n", "line 2: a list of values is not closed", "}"},
+        {"@relation r\n@attribute{a,b}\n", "line 2: an attribute has no name", "NAME TYPE"},
+        {"@relation r\n@attribute a {x,y} z\n", "line 2: more follows a list of values", "}"},
+        {"@relation r\n% @data\n@attribute b {v1,v2,v3,v4,v5,v6,v7,v8,v9}\n@attribute\n",
+         "line 4: an attribute has no name", "NAME TYPE"},
         {"@relation r\n@atribute a real\n", "line 2: this is no line of a header", "@attribute"},
         {"@relation r\n1,2,3\n", "line 2: this is no line of a header", "@data"},
         {"@relation r\n@data\n1\n", "line 2: no attribute", "@attribute"},
@@ -109,6 +116,68 @@ static void data_may_be_named_early(void **state)
     assert_table("@relation r\n% @data\n@attribute '@data' real\n"
                  "@attribute b {v1,v2,v3,v4,v5,v6,v7,v8,v9}\n@data\n1,v9\n",
                  2, 2, cell, "nt");
+    assert_table("@relation r\n% @data\n@attribute '@data' real\n"
+                 "@attribute b {v1,v2,v3,v4,v5,v6,v7,v8,v9}\n",
+                 1, 2, cell, "nt");
+}
+
+/* More values than there is room for at first, of every length, in no order: each is found, and nothing between two of them. */
+static void long_lists_are_searched(void **state)
+{
+    enum { VALUES = 5000 };
+    char *text = malloc(40 * VALUES), *at = text;
+    zo_csv csv;
+    (void)state;
+    at += sprintf(at, "@relation r\n@attribute a {b}\n@attribute c {");
+    for (int i = 0; i < VALUES; i++) at += sprintf(at, "%d ", i * 1877 % VALUES * 2);
+    at += sprintf(at, "}\n@data\n");
+    for (int i = 0; i < VALUES; i++) at += sprintf(at, "b,%d\n", 2 * i);
+    char *twice = copy_of(text);
+    assert_int_equal(zo_arff_parse(ctx, "t.arff", twice, strlen(twice), &csv), ZO_OK);
+    assert_int_equal(csv.rows, VALUES + 1);
+    zo_csv_free(ctx, &csv);
+    strcpy(at, "b,4001\n");
+    assert_int_equal(zo_arff_parse(ctx, "t.arff", text, strlen(text), &csv), ZO_FORMAT);
+    error_says(ctx, "\"4001\" is not among", NULL);
+    free(text), free(twice);
+}
+
+/* What stands for a missing value in CSV is a value like any other where it is declared; only ? is missing. */
+static void declared_values_are_not_missing(void **state)
+{
+    static const char text[] =
+        "@relation r\n@attribute a {None,NA,null,nan}\n"
+        "@attribute kind {None,some}\n@data\n" TEN("None,None\nNA,some\nnull,some\nnan,None\n");
+    zo_table_settings s = settings_for("");
+    zo_raw raw;
+    int64_t n;
+    float *x;
+    int32_t *label;
+    (void)state;
+    assert_int_equal(load_text(ctx, text, &s, &raw), ZO_OK);
+    assert_int_equal(raw.inputs, 4);
+    assert_int_equal(raw.classes, 2);
+    for (int64_t i = 0; i < raw.n; i++) { /* ascending: NA, None, nan, null; None, some */
+        static const int place[] = {1, 0, 3, 2}, of[] = {0, 1, 1, 0};
+        assert_int_equal(raw.label[i], of[i % 4]);
+        for (int c = 0; c < 4; c++) assert_true(raw.x[4 * i + c] == (float)(c == place[i % 4]));
+    }
+    static const char *const again[] = {
+        text, "kind,a\n" TEN("None,None\nsome,NA\nsome,null\nNone,nan\n")};
+    for (int i = 0; i < 2; i++) {
+        predict(raw.encoder, again[i], &n, &x, &label);
+        assert_int_equal(n, raw.n);
+        assert_memory_equal(x, raw.x, (size_t)n * 4 * sizeof *x);
+        assert_memory_equal(label, raw.label, (size_t)n * sizeof *label);
+        zo_free(ctx, x);
+        zo_free(ctx, label);
+    }
+    zo_raw_free(ctx, &raw);
+    char missing[sizeof text + 16];
+    snprintf(missing, sizeof missing, "%s?,some\n", text);
+    assert_int_equal(load_text(ctx, missing, &s, &raw), ZO_FORMAT);
+    error_says(ctx, "line 45", "missing=impute", NULL);
+    zo_raw_free(ctx, &raw);
 }
 
 /* The last attribute is the label; nominal ones are texts though they look like numbers, and numeric ones are quantities though they have
@@ -211,6 +280,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_arff_from_csv, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_each_fault, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_may_be_named_early, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_lists_are_searched, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(declared_values_are_not_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(declared_types_decide, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_must_be_numbers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(prediction_reads_it_too, set_up, tear_down),

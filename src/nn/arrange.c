@@ -43,28 +43,29 @@ static void copy(float *out, size_t to, const float *in, size_t from, size_t pix
     }
 }
 
-/* Those of the image, on whichever side it is. */
-static size_t pixels_of(const zo_stage *s)
-{
-    size_t in = zo_shape_pixels(&s->in), out = zo_shape_pixels(&s->out);
-    return in > out ? in : out;
-}
+/* The pixels that move, and how many floats apart they lie on both sides. */
+typedef struct plan {
+    size_t pixels, channels, in, out;
+} plan;
 
-static size_t channels_of(const zo_stage *s) { return (size_t)s->inputs / pixels_of(s); }
+extern const zo_layer_class zo_layer_image;
 
-/* Floats between pixels; those of an image lie without gaps in a row. */
-static size_t pitch_of(const zo_stage *s, const zo_shape *shape)
+/* Numbers that are to be an image lie without gaps, but may have been other pixels: inputs of a network, or pixels of 16 channels. */
+static plan plan_of(const zo_stage *s)
 {
-    return zo_shape_pixels(shape) == 1 ? channels_of(s) : shape->pitch;
+    size_t from = (size_t)s->in.channels, to = (size_t)s->out.channels;
+    if (s->layer == &zo_layer_image) return (plan){zo_shape_pixels(&s->out), to, to, s->out.pitch};
+    return (plan){zo_shape_pixels(&s->in), from, s->in.pitch,
+                  zo_shape_pixels(&s->out) == 1 ? from : s->out.pitch};
 }
 
 static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room, const float *weight,
                     const float *bias, size_t column, size_t n, const zo_rows *r)
 {
     (void)k, (void)room, (void)weight, (void)bias, (void)column, (void)n;
+    plan p = plan_of(s);
     for (size_t i = 0; i < r->m; i++)
-        copy(r->z + i * s->ld_out, pitch_of(s, &s->out), r->in + i * r->ld, pitch_of(s, &s->in),
-             pixels_of(s), channels_of(s), false);
+        copy(r->z + i * s->ld_out, p.out, r->in + i * r->ld, p.in, p.pixels, p.channels, false);
 }
 
 static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
@@ -72,9 +73,9 @@ static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room
                      size_t ld, const float *e, float *in_e, bool add)
 {
     (void)k, (void)room, (void)weight, (void)repacked, (void)in, (void)ld;
+    plan p = plan_of(s);
     for (size_t i = 0; i < m; i++)
-        copy(in_e + i * s->ld_in, pitch_of(s, &s->in), e + i * s->ld_out, pitch_of(s, &s->out),
-             pixels_of(s), channels_of(s), add);
+        copy(in_e + i * s->ld_in, p.in, e + i * s->ld_out, p.out, p.pixels, p.channels, add);
 }
 
 const zo_layer_class zo_layer_flatten = {

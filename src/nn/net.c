@@ -118,7 +118,9 @@ static const char *const site_texts[] = {"", "weights", "outputs", "weights outp
 static const char *option_text(unsigned options)
 {
     if (options & ZO_OPTION_EPS) return ",same ,strideN ,padN ,epsE ,nobias";
-    if (options & ZO_OPTION_DILATION) return ",same ,strideN ,dilationN ,nobias";
+    if (options & ZO_OPTION_DILATION)
+        return options & ZO_OPTION_NOBIAS ? ",same ,strideN ,dilationN ,nobias"
+                                          : ",same ,strideN ,dilationN";
     if (options & ZO_OPTION_STRIDE) return ",same ,strideN";
     if (options & ZO_OPTION_MAX) return ",max";
     return options & ZO_OPTION_NOBIAS ? ",nobias" : "";

@@ -1,7 +1,7 @@
 #include "task/arff.h"
 
+#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* A line on its way into words. */
 typedef struct line {
@@ -15,12 +15,27 @@ typedef struct parser {
     char *at, *end;
     int64_t number; /* of the line */
     zo_csv *out;
-    char **value; /* what nominal attributes may be, one after the other */
-    size_t values;
+    char **value; /* [room] what nominal attributes may be, one after the other, each ascending */
+    size_t values, room;
     size_t *last; /* [columns] where the values of each end */
 } parser;
 
 static bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+/* Whether text begins with a word of small letters, whatever its capitals; those of ASCII, in every locale. */
+static bool begins_with(const char *text, const char *word)
+{
+    for (; *word; text++, word++) {
+        char c = *text >= 'A' && *text <= 'Z' ? (char)(*text - 'A' + 'a') : *text;
+        if (c != *word) return false;
+    }
+    return true;
+}
+
+static bool is_word(const char *text, const char *word)
+{
+    return begins_with(text, word) && !text[strlen(word)];
+}
 
 /* The next line, which ends with a zero; NULL behind the last. */
 static char *next_line(parser *p)
@@ -95,6 +110,24 @@ static zo_status take_word(const parser *p, line *l, const char *stops, char **w
 
 /* ---- the header ---- */
 
+static zo_status room_for_value(parser *p)
+{
+    if (p->values < p->room) return ZO_OK;
+    size_t room = 2 * p->room;
+    char **value = zo_alloc(p->ctx, room * sizeof *value);
+    if (!value) return ZO_NO_MEMORY;
+    memcpy(value, p->value, p->values * sizeof *value);
+    zo_free(p->ctx, p->value);
+    p->value = value;
+    p->room = room;
+    return ZO_OK;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 /* The values between { and }, which follow one another in p->value. */
 static zo_status take_values(parser *p, line *l)
 {
@@ -105,13 +138,17 @@ static zo_status take_values(parser *p, line *l)
         if (peek(l) == '}') break;
         if (at_end(l) || peek(l) == '{')
             return fault(p, "a list of values is not closed", "end it with }");
-        status = take_word(p, l, "{}", &p->value[p->values]);
+        status = room_for_value(p);
+        if (!status) status = take_word(p, l, "{}", &p->value[p->values]);
         if (status) return status;
         p->values++;
     }
     skip(l);
-    return p->values > before ? ZO_OK
-                              : fault(p, "a list of values is empty", "{a, b, ...} is expected");
+    skip_spaces(l, false);
+    if (!at_end(l)) return fault(p, "more follows a list of values", "end the line behind its }");
+    if (p->values == before)
+        return fault(p, "a list of values is empty", "{a, b, ...} is expected");
+    return ZO_OK;
 }
 
 static zo_status take_type(parser *p, line *l, zo_cell_type *type)
@@ -133,7 +170,7 @@ static zo_status take_type(parser *p, line *l, zo_cell_type *type)
     if (status) return status;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         *type = types[i].type;
-        if (!strcasecmp(word, types[i].word)) return ZO_OK;
+        if (is_word(word, types[i].word)) return ZO_OK;
     }
     return fault(p, "the type of this attribute is not read",
                  "numeric, real, integer, {a,b,...}, string and date are");
@@ -143,14 +180,17 @@ static zo_status take_attribute(parser *p, line *l)
 {
     zo_csv *out = p->out;
     skip_spaces(l, false);
-    if (at_end(l)) return fault(p, "an attribute has no name", "@attribute NAME TYPE is expected");
+    if (at_end(l) || peek(l) == '{')
+        return fault(p, "an attribute has no name", "@attribute NAME TYPE is expected");
     if (out->columns == ZO_COLUMNS_MAX) return fault(p, "too many attributes", "2^20 are accepted");
     zo_status status = take_word(p, l, "{", &out->cell[out->columns]);
     skip_spaces(l, false);
     if (status) return status;
     if (at_end(l)) return fault(p, "an attribute has no type", "@attribute NAME TYPE is expected");
+    size_t first = p->values;
     status = take_type(p, l, &out->type[out->columns]);
     p->last[out->columns++] = p->values;
+    qsort(p->value + first, p->values - first, sizeof *p->value, by_text);
     return status;
 }
 
@@ -163,12 +203,12 @@ static zo_status read_header(parser *p)
         char *word;
         skip_spaces(&l, false);
         if (at_end(&l)) continue;
-        status = take_word(p, &l, "{", &word);
+        status = take_word(p, &l, "{'\"", &word);
         if (status) return status;
-        if (!strcasecmp(word, "@data")) break;
-        if (!strcasecmp(word, "@attribute"))
+        if (is_word(word, "@data")) break;
+        if (is_word(word, "@attribute"))
             status = take_attribute(p, &l);
-        else if (strcasecmp(word, "@relation") != 0)
+        else if (!is_word(word, "@relation"))
             status = fault(p, "this is no line of a header",
                            "@relation, @attribute or @data is expected");
     }
@@ -184,10 +224,9 @@ static zo_status check_value(const parser *p, int column, const char *cell)
 {
     char shown[ZO_SHOWN_MAX], name[ZO_SHOWN_MAX];
     size_t first = column ? p->last[column - 1] : 0, last = p->last[column];
-    for (size_t i = first; i < last; i++) {
-        if (!strcmp(p->value[i], cell)) return ZO_OK;
-    }
-    if (first == last || !strcmp(cell, "?")) return ZO_OK;
+    if (first == last || !strcmp(cell, "?") ||
+        bsearch(&cell, p->value + first, last - first, sizeof *p->value, by_text))
+        return ZO_OK;
     return zo_fail(p->ctx, ZO_FORMAT,
                    "%s: line %lld, attribute \"%s\": \"%s\" is not among the values that its "
                    "declaration lists: add it there or correct it",
@@ -252,7 +291,9 @@ bool zo_arff_is(const char *bytes, size_t size)
 {
     static const char word[] = "@relation";
     const char *end = bytes + size, *at = first_word(bytes, end);
-    return (size_t)(end - at) >= sizeof word - 1 && !strncasecmp(at, word, sizeof word - 1);
+    size_t n = sizeof word - 1;
+    if ((size_t)(end - at) < n || !begins_with(at, word)) return false;
+    return (size_t)(end - at) == n || strchr(" \t\r\n'\"%", at[n]) != NULL;
 }
 
 /* No more words than this are in bytes[size]: each ends at a separator or has a quote. */
@@ -263,15 +304,6 @@ static size_t words_most(const char *bytes, size_t size)
     return n;
 }
 
-/* The header has no more bytes than this: those before the last "@data", which its line is or comes before. */
-static size_t header_most(const char *bytes, size_t size)
-{
-    for (size_t i = size; i-- > 0;) {
-        if (bytes[i] == '@' && !strncasecmp(bytes + i, "@data", 5)) return i;
-    }
-    return size;
-}
-
 zo_status zo_arff_parse(const zo_context *ctx, const char *where, char *bytes, size_t size,
                         zo_csv *out)
 {
@@ -280,9 +312,9 @@ zo_status zo_arff_parse(const zo_context *ctx, const char *where, char *bytes, s
     if (size >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3)) bytes += 3, size -= 3;
     zo_status status = zo_csv_survey(ctx, where, bytes, size, &breaks);
     if (status) return status;
-    size_t words = words_most(bytes, size), head = header_most(bytes, size);
-    parser p = {.ctx = ctx, .where = where, .at = bytes, .end = bytes + size, .out = out};
-    p.value = zo_alloc(ctx, words_most(bytes, head) * sizeof *p.value);
+    size_t words = words_most(bytes, size);
+    parser p = {.ctx = ctx, .where = where, .at = bytes, .end = bytes + size, .out = out, .room = 64};
+    p.value = zo_alloc(ctx, p.room * sizeof *p.value);
     p.last = zo_alloc(ctx, (breaks + 1) * sizeof *p.last);
     out->cell = zo_alloc(ctx, (words + breaks + 1) * sizeof *out->cell);
     out->line = zo_alloc(ctx, (breaks + 2) * sizeof *out->line);

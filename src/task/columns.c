@@ -25,7 +25,7 @@ static scan scan_column(const zo_survey *s, int column)
     for (int64_t row = s->first; row < s->csv.rows; row++) {
         const char *cell = zo_csv_cell(&s->csv, row, column);
         double value;
-        if (zo_csv_missing(cell)) {
+        if (zo_csv_missing_at(&s->csv, row, column)) {
             r.missing = r.missing < 0 ? row : r.missing;
         } else if (read_number(cell, &value)) {
             r.numbers++;
@@ -84,7 +84,7 @@ static void distinct_texts(const zo_survey *s, int column, const uint8_t *part, 
     for (int64_t row = s->first; row < s->csv.rows; row++) {
         const char *cell = zo_csv_cell(&s->csv, row, column);
         if (part && part[row - s->first] != ZO_TRAIN) continue;
-        if (!zo_csv_missing(cell))
+        if (!zo_csv_missing_at(&s->csv, row, column))
             add_text(d, cell);
         else if (missing)
             add_text(d, "");
@@ -244,8 +244,8 @@ static zo_status median_of(const zo_survey *s, int column, const uint8_t *part, 
     for (int64_t row = s->first; row < s->csv.rows; row++) {
         const char *cell = zo_csv_cell(&s->csv, row, column);
         double v;
-        if (part[row - s->first] == ZO_TRAIN && !zo_csv_missing(cell) && read_number(cell, &v) &&
-            fabs(v) <= ZO_FEATURE_MOST)
+        if (part[row - s->first] == ZO_TRAIN && !zo_csv_missing_at(&s->csv, row, column) &&
+            read_number(cell, &v) && fabs(v) <= ZO_FEATURE_MOST)
             value[n++] = v;
     }
     qsort(value, n, sizeof *value, by_value);

@@ -54,7 +54,7 @@ const char *zo_csv_name(const zo_csv *csv, int column, char room[32])
     return room;
 }
 
-bool zo_csv_missing(const char *cell)
+static bool stands_for_none(const char *cell)
 {
     static const char *const words[] = {"?",   "NA",   "N/A",  "n/a",  "NaN",  "nan",
                                         "NAN", "-nan", "null", "NULL", "Null", "None"};
@@ -63,6 +63,12 @@ bool zo_csv_missing(const char *cell)
         if (!strcmp(cell, words[i])) return true;
     }
     return false;
+}
+
+bool zo_csv_missing_at(const zo_csv *csv, int64_t row, int column)
+{
+    const char *cell = zo_csv_cell(csv, row, column);
+    return zo_csv_type(csv, column) == ZO_CELL_TEXT ? !strcmp(cell, "?") : stands_for_none(cell);
 }
 
 static int64_t line_of(const char *bytes, size_t at)

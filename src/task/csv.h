@@ -47,8 +47,9 @@ static inline zo_cell_type zo_csv_type(const zo_csv *csv, int column)
 /* What row 0 calls a column; "column3" where it has no name for the third. */
 const char *zo_csv_name(const zo_csv *csv, int column, char room[32]);
 
-/* Whether a cell stands for "not known": empty, ?, NA, N/A, NaN, null, None. */
-bool zo_csv_missing(const char *cell);
+/* Whether a cell stands for "not known": empty, ?, NA, N/A, NaN, null, None. Where the file says that a column holds texts only ? does:
+ * the others are values there, which may be declared. */
+bool zo_csv_missing_at(const zo_csv *csv, int64_t row, int column);
 
 /* Room for a text as zo_csv_shown() gives it. */
 #define ZO_SHOWN_MAX 64

@@ -36,7 +36,7 @@ static zo_status read_number(const zo_rows *r, int64_t row, int column, double m
 {
     const char *cell = zo_csv_cell(r->csv, row, r->place[column]);
     double value = missing;
-    if (zo_csv_missing(cell)) {
+    if (zo_csv_missing_at(r->csv, row, r->place[column])) {
         if (isnan(missing)) return missing_error(r, row, column);
     } else if (!zo_read_real(cell, strlen(cell), &value) || isnan(value))
         return cell_error(r, row, column, "is no number", "this column holds numbers");
@@ -62,14 +62,17 @@ static int find_text(const char *const *texts, int n, const char *text)
     return -1;
 }
 
-/* One-hot; a category that training did not see is none of them. */
+/* One-hot; a category that training did not see is none of them. One that it saw is not missing, whatever it is called: "None" may have been
+ * declared. */
 static zo_status text_features(const zo_rows *r, int64_t row, int column, float *x, bool *unknown)
 {
     const zo_column *c = &r->encoder->column[column];
     const char *cell = zo_csv_cell(r->csv, row, r->place[column]);
-    bool missing = zo_csv_missing(cell);
-    if (missing && !r->encoder->impute) return missing_error(r, row, column);
-    int at = find_text(c->category, c->categories, missing ? "" : cell);
+    int at = find_text(c->category, c->categories, cell);
+    if (at < 0 && zo_csv_missing_at(r->csv, row, r->place[column])) {
+        if (!r->encoder->impute) return missing_error(r, row, column);
+        at = find_text(c->category, c->categories, "");
+    }
     for (int i = 0; i < c->categories; i++) x[i] = i == at;
     *unknown = at < 0;
     return ZO_OK;
@@ -143,6 +146,15 @@ static int find_class(const zo_encoder *e, const char *cell)
     return find_number(e->class_name, e->classes, value);
 }
 
+/* -1: a class that training did not see, or a missing one. */
+static int class_at(const zo_rows *r, int64_t row, bool *missing)
+{
+    int place = r->place[r->encoder->label];
+    int found = find_class(r->encoder, zo_csv_cell(r->csv, row, place));
+    *missing = found < 0 && zo_csv_missing_at(r->csv, row, place);
+    return found;
+}
+
 zo_status zo_rows_answers(const zo_rows *r, int32_t **label, float **target)
 {
     const zo_encoder *e = r->encoder;
@@ -157,13 +169,12 @@ zo_status zo_rows_answers(const zo_rows *r, int32_t **label, float **target)
     if (!*label && !*target) return ZO_NO_MEMORY;
     for (size_t i = 0; i < n && !status; i++) {
         int64_t row = r->first + (int64_t)i;
-        const char *cell = zo_csv_cell(r->csv, row, r->place[e->label]);
+        bool missing = false;
         if (*target)
             status = read_number(r, row, e->label, NAN, &(*target)[i]);
-        else if (zo_csv_missing(cell))
-            status = missing_error(r, row, e->label);
         else
-            (*label)[i] = find_class(e, cell);
+            (*label)[i] = class_at(r, row, &missing);
+        if (missing) status = missing_error(r, row, e->label);
     }
     if (status) {
         zo_free(r->ctx, *label);
@@ -234,9 +245,11 @@ static zo_status optional_labels(const zo_rows *r, int32_t **label)
 {
     const zo_encoder *e = r->encoder;
     float *target;
+    bool missing;
     if (!e->classes || e->label < 0 || r->place[e->label] < 0) return ZO_OK;
     for (int64_t row = r->first; row < r->csv->rows; row++) {
-        if (zo_csv_missing(zo_csv_cell(r->csv, row, r->place[e->label]))) return ZO_OK;
+        class_at(r, row, &missing);
+        if (missing) return ZO_OK;
     }
     return zo_rows_answers(r, label, &target);
 }
