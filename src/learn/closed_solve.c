@@ -30,13 +30,17 @@ static int64_t looked_at(const zo_closed *c)
     return n < ZO_CLOSED_TILE ? n : ZO_CLOSED_TILE;
 }
 
-/* Of the statistics of the widest scale layer, which come before all sums. */
-static double scale_bytes(const zo_closed *c)
+/* Of the statistics of the widest scale layer, which come before all sums. One behind the units is as much narrower as p features are fewer. */
+static double scale_bytes(const zo_closed *c, size_t p)
 {
     double most = 0;
-    for (int i = -1; (i = zo_closed_next_scale(c, i + 1)) >= 0;) {
+    size_t all = c->net->stage[c->last].rows, less = 0;
+    for (int i = 0; i < c->last; i++) {
         const zo_stage *s = c->net->stage + i;
-        double bytes = 4.0 * (ZO_CLOSED_TILE + 1) * (double)s->ld_in + 16.0 * (double)s->columns;
+        if (!strcmp(s->layer->info.name, "dense")) less = !c->sketch && p < all ? all - p : 0;
+        if (zo_closed_next_scale(c, i) != i) continue;
+        double width = s->ld_in > less ? (double)(s->ld_in - less) : 0,
+               bytes = (4.0 * (ZO_CLOSED_TILE + 1) + 16) * width;
         if (bytes > most) most = bytes;
     }
     return most;
@@ -51,7 +55,7 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
     double solve = zo_gram_bytes(p, q, zo_closed_sums(c)) + zo_closed_logistic_bytes(c, p) + tile +
                    (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
                    4.0 * (double)(p + 1) * (double)q,
-           scale = scale_bytes(c);
+           scale = scale_bytes(c, p);
     return zo_closed_rows_bytes(c) + (scale > solve ? scale : solve) +
            (c->sketch ? 4.0 * (double)c->width : 0);
 }
