@@ -373,6 +373,8 @@ static void what_cannot_be_is_refused(void **state)
     refused(task, 3, "class-weights=1", "class:weight");
     refused(task, 3, "class-weights=1:0", "above 0");
     refused(task, 3, "class-weights=1:2,0:nan", "above 0");
+    refused(task, 3, "class-weights=1:1e-60", "above 0");
+    refused(task, 3, "class-weights=1:1e-30,1:1e-30", "nearer to 1");
     refused(task, 3, "iterations=0", "iterations");
     zo_task_destroy(numbers);
     zo_task_destroy(task);

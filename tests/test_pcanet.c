@@ -231,6 +231,32 @@ static void filters_are_leading_eigenvectors(void **state)
     zo_task_destroy(task);
 }
 
+/* Each name of filters= is its own: as drawn, or other numbers for each of the others. */
+static void filters_are_those_that_are_named(void **state)
+{
+    (void)state;
+    static const char *const named[] = {"filters=random", "filters=pca", "filters=patches",
+                                        "filters=kmeans"};
+    enum { NAMED = sizeof named / sizeof *named };
+    zo_task *task = make_images(ctx, 300, 8, 8, 1, 3, 3);
+    zo_net *net = make_net(ctx, task, "conv3x4,same,nobias relu flatten dense3", 1);
+    const zo_stage *s = net->stage;
+    zo_trainer *t[NAMED];
+    for (int i = 0; i < NAMED; i++) {
+        t[i] = make_trainer(ctx, task, net, "pcanet", 4, SETTINGS(named[i]));
+        assert_int_equal(zo_trainer_step(t[i], 0, NULL), ZO_OK);
+        const float *now = zo_trainer_net(t[i])->params + s->weight;
+        if (i == 0) assert_same_floats(now, net->params + s->weight, s->weight_floats, "as drawn");
+        for (int k = 0; k < i; k++) {
+            const float *other = zo_trainer_net(t[k])->params + s->weight;
+            assert_true(memcmp(now, other, s->weight_floats * sizeof *now) != 0);
+        }
+    }
+    for (int i = 0; i < NAMED; i++) zo_trainer_destroy(t[i]);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 /* Of groups of channels the eigenvectors are those of the covariance: here of rows of a table, one group each. */
 static void sums_are_principal_components(void **state)
 {
@@ -447,17 +473,29 @@ static void refused_net(const zo_task *task, const char *says)
     error_says(ctx, says, NULL);
 }
 
-static void refused_trainer(const zo_task *task, const char *spec, const char *says)
+static void refused_with(const zo_task *task, const char *spec, const char *const *settings,
+                         const char *says)
 {
     zo_net *net = make_net(ctx, task, spec, 1);
     zo_trainer_def def = zo_trainer_default_def();
     zo_trainer *t;
+    def.settings = settings;
     def.method = "pcanet";
     def.task = task;
     def.net = net;
     assert_int_equal(zo_trainer_create(ctx, &def, &t), ZO_USAGE);
     error_says(ctx, says, NULL);
     zo_net_destroy(net);
+}
+
+static void refused_trainer(const zo_task *task, const char *spec, const char *says)
+{
+    refused_with(task, spec, NULL, says);
+}
+
+static void refused_set(const zo_task *task, const char *const *settings, const char *says)
+{
+    refused_with(task, "conv3x4,same,nobias relu dense3", settings, says);
 }
 
 static void what_cannot_be_is_refused_in_one_line(void **state)
@@ -470,6 +508,7 @@ static void what_cannot_be_is_refused_in_one_line(void **state)
     refused_trainer(images, "conv3x9 relu dense3", "8 leading vectors");
     refused_trainer(images, "eachconv2x4 relu dense3", "3 leading vectors");
     refused_trainer(images, "conv25x3 relu dense3", "up to 512 numbers");
+    refused_set(images, SETTINGS("loss=logistic", "sketch=20"), "loss=logistic is for");
     zo_task_destroy(table), zo_task_destroy(small), zo_task_destroy(images);
 }
 
@@ -509,6 +548,7 @@ int main(void)
         cmocka_unit_test(solutions_are_those_of_the_sketched_rows),
         cmocka_unit_test(wide_sketches_are_none),
         cmocka_unit_test(filters_are_leading_eigenvectors),
+        cmocka_unit_test(filters_are_those_that_are_named),
         cmocka_unit_test(sums_are_principal_components),
         cmocka_unit_test(filters_remove_means),
         cmocka_unit_test(textures_are_told_apart),

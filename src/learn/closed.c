@@ -26,9 +26,11 @@ static zo_status read_settings(zo_closed *c, const zo_trainer_def *def, const zo
         return zo_fail(c->ctx, ZO_USAGE, "%s takes no steps along a direction: it has no rule",
                        name);
     if (def->loss || def->batch_loss)
-        return zo_fail(c->ctx, ZO_UNSUPPORTED,
-                       "%s solves for the least squared error: it cannot serve a loss of your own",
-                       name);
+        return zo_fail(
+            c->ctx, ZO_UNSUPPORTED,
+            "%s minimises the losses that its setting `loss` names: it cannot serve a loss of "
+            "your own",
+            name);
     zo_status status = zo_closed_settings_read(c->ctx, c->info, def->settings, &c->set);
     if (!status && c->set.lambda_least > c->set.lambda_most)
         return zo_fail(c->ctx, ZO_USAGE, "%s: lambda_least=%g is larger than lambda_most=%g", name,
@@ -131,9 +133,9 @@ void zo_closed_fini(void *state)
     zo_closed *c = state;
     const zo_context *ctx = c->ctx;
     if (!ctx) return;
-    void *all[] = {c->order, c->class_weight, c->h,     c->y, c->w, c->out,
-                   c->x,     c->scratch,      c->sketch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(ctx, all[i]);
+    zo_closed_rows_free(c);
+    zo_free(ctx, c->class_weight);
+    zo_free(ctx, c->sketch);
     zo_modules_fini(c);
     zo_gram_destroy(c->gram);
     zo_net_destroy(c->net);
@@ -311,8 +313,8 @@ static size_t gram_bytes(const zo_closed *c)
 size_t zo_closed_saved(const void *state)
 {
     const zo_closed *c = state;
-    return 3 * sizeof c->step + sizeof c->logistic + c->net->arena * sizeof(float) + gram_bytes(c) +
-           zo_modules_saved(c);
+    return 3 * sizeof c->step + sizeof c->logistic + sizeof c->lambda +
+           c->net->arena * sizeof(float) + gram_bytes(c) + zo_modules_saved(c);
 }
 
 static void add_zeros(zo_file_out *out, size_t n)
@@ -343,6 +345,7 @@ void zo_closed_save(const void *state, zo_file_out *out)
     zo_file_out_add(out, &c->phase, sizeof c->phase);
     zo_file_out_add(out, &c->position, sizeof c->position);
     zo_file_out_add(out, &c->logistic, sizeof c->logistic);
+    zo_file_out_add(out, &c->lambda, sizeof c->lambda);
     zo_file_out_add(out, c->net->params, c->net->arena * sizeof(float));
     save_gram(c, out);
     zo_modules_save(c, out);
@@ -394,19 +397,22 @@ bool zo_closed_load(void *state, zo_reader *in)
     zo_closed *c = state;
     int64_t step, phase, position;
     zo_closed_iterations logistic;
+    double lambda;
     zo_reader_take(in, &step, sizeof step);
     zo_reader_take(in, &phase, sizeof phase);
     zo_reader_take(in, &position, sizeof position);
     zo_reader_take(in, &logistic, sizeof logistic);
+    zo_reader_take(in, &lambda, sizeof lambda);
     int64_t most = phase < ZO_CLOSED_AT_ROWS ? c->last + 1 : zo_closed_all_rows(c);
     if (phase == ZO_CLOSED_AT_UPDATE) most++;
     if (in->failed || step < 0 || phase < 0 || phase > ZO_CLOSED_DONE || position < 0 ||
         position > most)
         return false;
     if (!c->modules && (phase == ZO_CLOSED_AT_UPDATE || phase == ZO_CLOSED_AT_OTHERS)) return false;
-    if (!zo_closed_logistic_can_be(c, &logistic)) return false;
+    if (!(lambda >= 0) || isinf(lambda) || !zo_closed_logistic_can_be(c, &logistic)) return false;
     if (!load_numbers(c, in, has_sums(c, phase, position))) return false;
-    c->step = step, c->phase = phase, c->position = position, c->logistic = logistic;
+    c->step = step, c->phase = phase, c->position = position;
+    c->logistic = logistic, c->lambda = lambda;
     return true;
 }
 

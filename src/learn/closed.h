@@ -74,7 +74,7 @@ typedef struct zo_closed_settings {
     ZO_PARAM_REAL_ROW(zo_closed_settings, lambda_most, most, 1e-9, 1e6, "the largest lambda tried"), \
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, loss, ZO_CLOSED_SQUARED, "squared|logistic", "least squares of +1 and -1, or for classes the cross-entropy, by reweighted least squares"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, iterations, 5, 1, 1000, "loss=logistic: most passes over the rows, a solve after each"), \
-    ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of fixed dense layers"), \
+    ZO_PARAM_REAL_ROW(zo_closed_settings, bias, 0.3, 0, 1e3, "deviation of the biases of units: fixed dense layers, and convolutions behind a scale layer"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, copies, 0, 0, 1000, "images: rows added for each training row, changed as shift, flip, rotate and cutout say"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, module, 0, 0, 1000000, "units of the last fixed dense layer that are solved for at a time; 0: all, or what fits into memory"), \
     ZO_PARAM_INT_ROW(zo_closed_settings, sweeps, 1, 0, ZO_CLOSED_SWEEPS, "of modules: how often each is solved for; 0: until validation gains no more"), \
@@ -124,6 +124,7 @@ typedef struct zo_closed {
     /* What is saved: */
     int64_t step, phase, position; /* position: the scale layer whose turn it is, or rows so far */
     zo_closed_iterations logistic;
+    double lambda; /* of the last solve; 0 before */
     zo_gram *gram; /* NULL before the first tile */
     /* What is not: */
     int32_t *order;      /* [n] of the training part; NULL before the first step */
@@ -133,7 +134,6 @@ typedef struct zo_closed {
     float *x, *scratch;  /* [workers][..] */
     size_t x_floats, scratch_floats, rows; /* of one worker; examples that run together */
     double cost;                           /* multiply-adds of the present step */
-    double lambda, error;                  /* once done: the one chosen; validation error or loss */
     char line[ZO_TEXT_MAX + 64];
 } zo_closed;
 
@@ -190,6 +190,8 @@ void zo_closed_features(zo_closed *c, zo_part part, int64_t first, int64_t n);
 
 /* Buffers; also the order of the training rows. Errors: NO_MEMORY. */
 zo_status zo_closed_rows_init(zo_closed *c);
+/* Gives back what rows_init() and tile_init() make, which make it again where it is needed; modules keep theirs. */
+void zo_closed_rows_free(zo_closed *c);
 /* Sets gain and shift of scale layer `stage` from up to 10,000 training rows. */
 zo_status zo_closed_scale(zo_closed *c, int stage);
 /* The first scale layer of the body of one pixel from stage `from` on, or -1. */
@@ -214,7 +216,8 @@ zo_status zo_closed_tile(zo_closed *c);
 
 /* What the settings ask for that this net or task has not. Errors: USAGE. */
 zo_status zo_closed_fill_check(const zo_closed *c);
-/* Fills stages from `from` on, up to and with the next scale layer of one pixel: what lies behind it may look at what it gives. */
+/* Fills stages from `from` on, up to the next scale layer of one pixel: what lies behind it may look at what it gives.
+ * Of a stage that fails or is stopped some weights may be changed. */
 zo_status zo_closed_fill(zo_closed *c, int from);
 /* Whether filters can be made of patches of what comes into a conv or patch stage. Errors: USAGE. */
 zo_status zo_closed_patches_check(const zo_closed *c, int stage);
@@ -243,7 +246,7 @@ double zo_closed_loss_of_rows(zo_closed *c);
 /* ---- closed_logistic.c ---- */
 
 bool zo_closed_is_logistic(const zo_closed *c);
-/* Errors: USAGE (answers are no classes). */
+/* Errors: USAGE (answers are no classes, a sketch). */
 zo_status zo_closed_logistic_check(const zo_closed *c);
 /* Bytes beside those of least squares with weights; 0 for least squares. */
 double zo_closed_logistic_bytes(const zo_closed *c, size_t p);
@@ -265,9 +268,10 @@ void zo_closed_logistic_choose(zo_closed *c, const double *sum);
 zo_status zo_closed_logistic_step(zo_closed *c, double lambda, float *w, size_t ldw, float *b);
 /* After a solve, the last one in any case or not: whether rows come again, from the first one on. */
 bool zo_closed_logistic_more(zo_closed *c, bool last);
-/* Whether a budget that ends here leaves the layer as the last solve made it: too few rows for another one. stay() says so. */
+/* Whether a budget that ends here leaves the layer as the last solve made it: too few rows for another one. stay() says so,
+ * and the rows of that solve count again. */
 bool zo_closed_logistic_stays(const zo_closed *c);
-void zo_closed_logistic_stay(const zo_closed *c);
+void zo_closed_logistic_stay(zo_closed *c);
 /* Rows that a solve looks at besides the validation part and those of the loss. */
 double zo_closed_logistic_looks(const zo_closed *c);
 /* Share of the whole, from the share of rows of this pass; the same for least squares. */

@@ -37,7 +37,7 @@ static zo_status take(const zo_closed *c, char *word)
 {
     char *colon = strrchr(word, ':');
     double weight = 0;
-    if (!colon || !zo_read_real(colon + 1, strlen(colon + 1), &weight) || !(weight > 0) ||
+    if (!colon || !zo_read_real(colon + 1, strlen(colon + 1), &weight) || !((float)weight > 0) ||
         weight > WEIGHT_MOST)
         return zo_fail(c->ctx, ZO_USAGE,
                        "%s: class_weights: \"%s\" is not class:weight, a weight above 0 and up to "
@@ -46,7 +46,13 @@ static zo_status take(const zo_closed *c, char *word)
     *colon = 0;
     int k = class_of(c->task, word);
     if (k < 0) return unknown(c, word);
-    c->class_weight[k] *= (float)weight;
+    float all = c->class_weight[k] * (float)weight;
+    if (!(all > 0) || !isfinite(all))
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: class_weights: all factors of class %d together are %g: choose "
+                       "weights nearer to 1",
+                       c->info->name, k, (double)all);
+    c->class_weight[k] = all;
     return ZO_OK;
 }
 

@@ -172,12 +172,13 @@ void zo_closed_ensemble_fini(void *state)
 
 /* ---- steps ---- */
 
-/* The sums of a member that is done make room first. */
+/* What a member that is done needs no more makes room first. */
 static zo_status go_on(zo_closed_ensemble *e)
 {
     zo_closed next;
     zo_gram_destroy(e->member.gram);
     e->member.gram = NULL;
+    zo_closed_rows_free(&e->member);
     zo_status status = begin(e, e->index + 1, &next);
     if (status) {
         zo_closed_fini(&next);

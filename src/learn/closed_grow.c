@@ -22,8 +22,8 @@ bool zo_closed_kept(const void *state)
 static bool may_change(const char *const *began, const char *key, const char *now)
 {
     const char *copies = zo_settings_get(began, "copies");
-    if (!strcmp(key, "lambda") || !strcmp(key, "lambdas") || !strcmp(key, "lambda_most") ||
-        !strcmp(key, "keep"))
+    if (!strcmp(key, "lambda") || !strcmp(key, "lambdas") || !strcmp(key, "lambda_least") ||
+        !strcmp(key, "lambda_most") || !strcmp(key, "keep"))
         return true;
     if (!strcmp(key, "copies")) return copies && strtoll(now, NULL, 10) > strtoll(copies, NULL, 10);
     for (const zo_param *p = zo_augment_info.params; p->name; p++)
@@ -50,6 +50,7 @@ bool zo_closed_grows(const void *state, const char *const *began)
 void zo_closed_reopen(void *state)
 {
     zo_closed *c = state;
+    if (c->phase != ZO_CLOSED_DONE) return; /* it goes on already: a state saved on the way */
     c->phase = ZO_CLOSED_AT_ROWS;
     c->lambda = 0;
 }

@@ -31,7 +31,13 @@ bool zo_closed_is_logistic(const zo_closed *c) { return c->set.loss == ZO_CLOSED
 
 zo_status zo_closed_logistic_check(const zo_closed *c)
 {
-    if (!zo_closed_is_logistic(c) || c->task->classes) return ZO_OK;
+    if (!zo_closed_is_logistic(c)) return ZO_OK;
+    if (c->set.sketch) /* the present outputs are those of a layer on the inputs */
+        return zo_fail(c->ctx, ZO_USAGE,
+                       "%s: loss=logistic is for the last layer's inputs, sketch=%lld solves for "
+                       "sums of them: set sketch=0, or use loss=squared",
+                       c->info->name, (long long)c->set.sketch);
+    if (c->task->classes) return ZO_OK;
     return zo_fail(c->ctx, ZO_USAGE,
                    "%s: loss=logistic is for classes, the answers of \"%s\" are numbers: use "
                    "loss=squared",
@@ -227,13 +233,19 @@ int zo_closed_logistic_best(const double *sum)
     return best;
 }
 
+/* Relative; a loss of exactly 0 cannot fall. */
+static double fall_of(double before, double after)
+{
+    return before > 0 ? (before - after) / before : 0;
+}
+
 void zo_closed_logistic_choose(zo_closed *c, const double *sum)
 {
     double n = (double)c->task->part[ZO_VALIDATION].n;
     int best = zo_closed_logistic_best(sum);
     c->logistic.step = sum[best] < sum[NONE] ? best : NONE;
     c->logistic.loss = sum[c->logistic.step] / n;
-    c->logistic.fall = (sum[NONE] - sum[c->logistic.step]) / sum[NONE];
+    c->logistic.fall = fall_of(sum[NONE], sum[c->logistic.step]);
 }
 
 static void try_steps(void *arg, int64_t item, int worker)
@@ -304,7 +316,7 @@ static void best_step(zo_closed *c, const double *loss, double lambda, const dou
     }
     c->logistic.step = best;
     c->logistic.loss = f[best];
-    c->logistic.fall = (f[NONE] - f[best]) / f[NONE];
+    c->logistic.fall = fall_of(f[NONE], f[best]);
 }
 
 /* w, b = the present layer + t (w, b - the present layer). */
@@ -390,13 +402,14 @@ bool zo_closed_logistic_stays(const zo_closed *c)
     return c->logistic.iteration > 0 && 2 * c->position < zo_closed_all_rows(c);
 }
 
-void zo_closed_logistic_stay(const zo_closed *c)
+void zo_closed_logistic_stay(zo_closed *c)
 {
     zo_log(c->ctx, ZO_LOG_WARNING,
            "%s: the budget ended in iteration %lld of %lld, with %lld of %lld rows: the solution "
            "of the iteration before is kept",
            c->info->name, (long long)c->logistic.iteration + 1, (long long)c->set.iterations,
            (long long)c->position, (long long)zo_closed_all_rows(c));
+    c->position = zo_closed_all_rows(c);
 }
 
 double zo_closed_logistic_looks(const zo_closed *c)
@@ -421,10 +434,12 @@ bool zo_closed_logistic_can_be(const zo_closed *c, const zo_closed_iterations *s
            (saved->iteration == 0 || saved->unit > 0);
 }
 
+/* Rows before the end are those of the next iteration. */
 void zo_closed_logistic_plan(const zo_closed *c, char *out, size_t room)
 {
+    int64_t rows = c->phase == ZO_CLOSED_DONE ? c->position : zo_closed_all_rows(c);
     snprintf(out, room, "iteration %lld of %lld, lambda %.3g%s, %lld rows, %s %.4g",
              (long long)c->logistic.iteration, (long long)c->set.iterations, c->logistic.lambda,
-             c->set.lambda > 0 ? "" : ", chosen on validation", (long long)c->position,
+             c->set.lambda > 0 ? "" : ", chosen on validation", (long long)rows,
              c->set.lambda > 0 ? "penalised loss" : "validation loss", c->logistic.loss);
 }

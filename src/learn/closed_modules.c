@@ -36,6 +36,8 @@ static bool find_units(const zo_closed *c, zo_modules *m)
 
 static size_t round_up(size_t n) { return (n + WHOLE - 1) / WHOLE * WHOLE; }
 
+size_t zo_modules_whole(size_t n) { return n / WHOLE * WHOLE; }
+
 static void set_size(zo_closed *c, zo_modules *m, size_t size)
 {
     m->size = round_up(size);

@@ -41,6 +41,8 @@ typedef struct zo_modules {
  * modules. Not there: nothing changes. Errors: USAGE (modules are asked for, and a sketch or the logistic loss too), UNSUPPORTED (they are asked for, and the net has no units to take in parts), NO_MEMORY. */
 zo_status zo_modules_plan(zo_closed *c, double room);
 void zo_modules_fini(zo_closed *c);
+/* The most units that a module of at most n has, modules being of whole panels; 0: none fits. */
+size_t zo_modules_whole(size_t n);
 /* Bytes for modules beside those of one problem. */
 double zo_modules_bytes(const zo_closed *c);
 /* Predictions and room, once; all is zero at first. Errors: NO_MEMORY. */
@@ -53,8 +55,10 @@ void zo_modules_enter(zo_closed *c);
 
 /* zo_closed_run() for the features of the present module. */
 void zo_modules_run(const zo_closed_rows *rows);
-/* c->y less what the other modules predict for the rows of the tile at hand, m of them from c->position on. */
+/* c->y less what the other modules predict for the rows of the tile at hand, m of them from c->position on; c->out is room for that. Once the
+ * tile is in the sums: these are the predictions. A tile that fails so changes none. */
 void zo_modules_targets(zo_closed *c, int64_t m);
+void zo_modules_taken(zo_closed *c, int64_t m);
 /* Writes the present module's w [p][ldw] and b [q] into the last layer. */
 void zo_modules_write(zo_closed *c, const float *w, size_t ldw, const float *b);
 /* After a module was solved for: DONE where nothing is left to do, else UPDATE. */

@@ -190,7 +190,7 @@ zo_status zo_closed_pca(zo_closed *c, int stage)
     a.each = each < 4 ? 4 : each < PATCHES_OF_IMAGE ? (size_t)each : PATCHES_OF_IMAGE;
     zo_gram *gram = NULL;
     zo_status status = allocate(&a);
-    if (!status) status = zo_gram_create(c->ctx, a.terms, 1, false, &gram);
+    if (!status) status = zo_gram_create(c->ctx, a.terms, 1, 0, &gram);
     if (!status) status = collect(&a, gram);
     if (!status) {
         write_filters(&a);

@@ -65,6 +65,14 @@ zo_status zo_closed_rows_init(zo_closed *c)
     return ZO_OK;
 }
 
+void zo_closed_rows_free(zo_closed *c)
+{
+    void *all[] = {c->order, c->x, c->scratch, c->h, c->y, c->w, c->out};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
+    c->order = NULL;
+    c->x = c->scratch = c->h = c->y = c->w = c->out = NULL;
+}
+
 void zo_closed_gather(const zo_closed_rows *rows, int64_t row, float *to)
 {
     const zo_closed *c = rows->c;
@@ -184,6 +192,7 @@ static void add_tiles(zo_closed *c, int stage, int64_t n, float *h, float *base,
                                         .n = (int64_t)a->rows,
                                         .out = h,
                                         .ld = a->ld});
+        if (zo_cancelled(c->ctx)) return; /* rows may be missing */
         if (!first) memcpy(base, h, a->width * sizeof *h);
         zo_parallel(c->ctx, (int64_t)((a->width + 63) / 64), add_columns, a);
     }
@@ -279,7 +288,9 @@ zo_status zo_closed_tile(zo_closed *c)
     if (!status) status = zo_gram_add(c->gram, (size_t)m, c->h, c->p, c->y, c->q, c->w);
     double p = (double)c->p, q = (double)c->q;
     c->cost += (double)m * (p * p / 2 + p * q);
-    if (!status) c->position += m;
-    if (!status && m == left) zo_gram_close(c->gram);
-    return status;
+    if (status) return status;
+    if (c->modules) zo_modules_taken(c, m);
+    c->position += m;
+    if (m == left) zo_gram_close(c->gram);
+    return ZO_OK;
 }

@@ -30,15 +30,33 @@ static int64_t looked_at(const zo_closed *c)
     return n < ZO_CLOSED_TILE ? n : ZO_CLOSED_TILE;
 }
 
+/* Of the statistics of the widest scale layer, which come before all sums. One behind the units is as much narrower as p features are fewer. */
+static double scale_bytes(const zo_closed *c, size_t p)
+{
+    double most = 0;
+    size_t all = c->net->stage[c->last].rows, less = 0;
+    for (int i = 0; i < c->last; i++) {
+        const zo_stage *s = c->net->stage + i;
+        if (!strcmp(s->layer->info.name, "dense")) less = !c->sketch && p < all ? all - p : 0;
+        if (zo_closed_next_scale(c, i) != i) continue;
+        double width = s->ld_in > less ? (double)(s->ld_in - less) : 0,
+               bytes = (4.0 * (ZO_CLOSED_TILE + 1) + 16) * width;
+        if (bytes > most) most = bytes;
+    }
+    return most;
+}
+
 double zo_closed_bytes(const zo_closed *c, size_t p)
 {
     size_t q = c->q, n = c->set.lambda > 0 ? 1 : (size_t)c->set.lambdas;
     double solutions = 8.0 * (double)p * (double)zo_round16(n * q),
            path = c->set.lambda > 0 ? 0 : zo_path_bytes(p, q, n) + solutions,
            ridge = zo_ridge_bytes(p, q), tile = 4.0 * ZO_CLOSED_TILE * (double)(p + q + 1);
-    return zo_closed_rows_bytes(c) + zo_gram_bytes(p, q, zo_closed_sums(c)) +
-           zo_closed_logistic_bytes(c, p) + tile + (path > ridge ? path : ridge) +
-           4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
+    double solve = zo_gram_bytes(p, q, zo_closed_sums(c)) + zo_closed_logistic_bytes(c, p) + tile +
+                   (path > ridge ? path : ridge) + 4.0 * ZO_CLOSED_TILE * (double)zo_round16(n * q) +
+                   4.0 * (double)(p + 1) * (double)q,
+           scale = scale_bytes(c, p);
+    return zo_closed_rows_bytes(c) + (scale > solve ? scale : solve) +
            (c->sketch ? 4.0 * (double)c->width : 0);
 }
 
@@ -147,7 +165,6 @@ static zo_status choose(solving *s, size_t *best)
 {
     double totals[ZO_CLOSED_LAMBDAS][SUMS] = {{0}};
     zo_closed *c = s->c;
-    double n = (double)c->task->part[ZO_VALIDATION].n;
     score_all(s, totals[0]);
     zo_status status = zo_check_cancelled(c->ctx);
     if (status) return status;
@@ -160,7 +177,6 @@ static zo_status choose(solving *s, size_t *best)
         return zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
                        c->info->name);
     if (s->room) zo_closed_logistic_choose(c, totals[*best] + 2);
-    c->error = c->task->classes ? totals[*best][0] / n : totals[*best][1] / (2 * n);
     return ZO_OK;
 }
 

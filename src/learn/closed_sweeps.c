@@ -58,10 +58,17 @@ static void predict(zo_closed *c, int64_t n, float sign, float *to)
 
 void zo_modules_targets(zo_closed *c, int64_t n)
 {
-    zo_modules *m = c->modules;
-    float *others = m->train + (size_t)c->position * c->q;
-    if (m->sweep) predict(c, n, -1, others);
-    for (size_t i = 0; i < (size_t)n * c->q; i++) c->y[i] -= others[i];
+    const zo_modules *m = c->modules;
+    size_t floats = (size_t)n * c->q;
+    memcpy(c->out, m->train + (size_t)c->position * c->q, floats * sizeof *c->out);
+    if (m->sweep) predict(c, n, -1, c->out);
+    for (size_t i = 0; i < floats; i++) c->y[i] -= c->out[i];
+}
+
+void zo_modules_taken(zo_closed *c, int64_t n)
+{
+    memcpy(c->modules->train + (size_t)c->position * c->q, c->out,
+           (size_t)n * c->q * sizeof *c->out);
 }
 
 /* m->held += sign times what the present module makes of the validation part: all of it or, when it is stopped, nothing. */

@@ -14,11 +14,13 @@ static const zo_param params[] = {
                      "histogram; 0: the counts (then set sketch too)"),
     ZO_PARAM_INT_ROW(zo_closed_settings, units, 4000, 0, 1000000,
                      "of that net: random units beside them; 0: none"),
-    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PCA, "patches|random|pca",
-                        "of conv layers: whitened patches of training images, or as drawn, or, of "
-                        "eachconv layers too, leading eigenvectors of patches"),
-    ZO_PARAM_REAL_ROW(zo_closed_settings, whiten, 0.05, 1e-6, 1e3,
-                      "filters=patches: added to the variances of patches before whitening"),
+    ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PCA, "patches|kmeans|pca|random",
+                        "of conv layers: whitened patches of training images, or the centres of "
+                        "k-means on them, or, of eachconv layers too, leading eigenvectors of "
+                        "patches, or as drawn"),
+    ZO_PARAM_REAL_ROW(
+        zo_closed_settings, whiten, 0.05, 1e-6, 1e3,
+        "filters=patches and kmeans: added to the variances of patches before whitening"),
     ZO_PARAM_END,
 };
 

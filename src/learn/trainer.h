@@ -30,7 +30,8 @@ typedef struct zo_trainer_class {
     zo_status (*spec)(const zo_task *task, const char *const *settings, char *out, size_t room);
     /* Share of its own work done, below 1 until it is done; NULL: it has no end of its own. Both or neither with `late`. */
     double (*progress)(const void *state);
-    /* With `late`: multiply-adds, or what takes as long, of a step with progress 1 now, so that it can be begun before the budget ends. */
+    /* With `late`: about the multiply-adds, or what takes as long, of the solve that a step with progress 1 ends with, so that it can be begun
+     * before the budget ends. What such a step has to make up for first, a body that is not filled yet, is not in it. */
     double (*ending)(const void *state);
     /* A network of the mean of late parameters, that may be better; NULL, or gives NULL: none. */
     const zo_net *(*average)(const void *state);
@@ -132,7 +133,7 @@ const char *zo_trainer_rule(const zo_trainer *t);
 bool zo_trainer_late(const zo_trainer *t);
 double zo_trainer_progress(const zo_trainer *t);
 
-/* Of the class: what a step that finishes costs now; 0 where it has none. */
+/* Of the class, ending(); 0 where it has none. */
 double zo_trainer_ending(const zo_trainer *t);
 
 /* Of the class, false where it has none of these; reopen must be called only where grows() was true. */

@@ -317,7 +317,7 @@ zo_status zo_loop_go_live(zo_loop *l)
     /* At once: who is killed again and again must get on, and a first network may be gone the next time. */
     bool grown = l->record && l->record->grown; /* what was saved is of other settings */
     if (l->again || grown || (l->def->init && !l->def->resume)) l->saved = -INFINITY;
-    return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course) : ZO_OK;
+    return l->record ? zo_record_go(l->record, l->def, l->trainer, &l->course, l->kept) : ZO_OK;
 }
 
 /* A look that the journal knows, or one that is due. */

@@ -370,10 +370,15 @@ static zo_status add_line(zo_record *r, json_t *object, const bool *failed)
 }
 
 zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *trainer,
-                       const zo_course *course)
+                       const zo_course *course, const zo_net *kept)
 {
     if (!r->ctx || r->live) return ZO_OK;
-    zo_status status = zo_journal_turn(&r->journal);
+    zo_status status = ZO_OK;
+    if (r->grown) /* before the recipe says so: with it an older state would serve no more */
+        status = zo_checkpoint_save(r->checkpoint, r->previous, trainer->definition, course, kept,
+                                    trainer);
+    if (status) return status;
+    status = zo_journal_turn(&r->journal);
     note(r, JOURNAL, status);
     bool first = !r->survey.recipe.size, forced = *r->forced;
     if (first) status = add_recipe(r, ZO_ENTRY_START, def, trainer, NULL);
@@ -486,8 +491,8 @@ zo_status zo_record_close(zo_record *r, zo_end end, const zo_train_result *resul
         zo_journal_add_end(&r->journal, result->steps, end);
         status = zo_journal_sync(&r->journal);
     }
-    if (!status && end == ZO_END_DONE && !keep) {
-        unlink(r->checkpoint);
+    if (!status && end == ZO_END_DONE) {
+        if (!keep) unlink(r->checkpoint);
         unlink(r->previous);
     }
     return status;

@@ -46,9 +46,10 @@ zo_status zo_record_resume(zo_record *r, zo_context *ctx, const zo_train_def *de
 zo_status zo_record_state(const zo_record *r, const zo_train_def *def, zo_course *course,
                           zo_net *kept, zo_trainer *trainer);
 
-/* The run goes on from here, live: drops what the journal holds beyond, and notes the resumption, if it is one. Errors: NO_MEMORY. */
+/* The run goes on from here, live: drops what the journal holds beyond, and notes the resumption, if it is one. A run that grows saves its state
+ * first. Errors: NO_MEMORY, IO (of that state, or of its settings). */
 zo_status zo_record_go(zo_record *r, const zo_train_def *def, const zo_trainer *trainer,
-                       const zo_course *course);
+                       const zo_course *course, const zo_net *kept);
 
 /* Each of these adds to the record; what fails is logged once for a spell, and tried again. */
 void zo_record_step(zo_record *r, int64_t step, double progress, double seconds);

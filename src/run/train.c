@@ -166,7 +166,8 @@ static zo_status train_and_record(run *r)
     bool keep = !status && zo_trainer_kept(l->trainer);
     if (status == ZO_CANCELLED || keep) { /* before the last look, which is no part of the course */
         l->course.seconds = zo_loop_seconds(l);
-        zo_record_state_save(&r->record, &l->course, l->kept, l->trainer);
+        bool saved = zo_record_state_save(&r->record, &l->course, l->kept, l->trainer);
+        keep = keep && saved; /* an older state is not the end of this run */
     }
     double now = zo_loop_clock() - before - l->measuring;
     double earlier = fmax(0, zo_loop_seconds(l) - now);
