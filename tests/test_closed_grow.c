@@ -3,8 +3,6 @@
  */
 #include "closed_support.h"
 
-#include <sys/wait.h>
-
 static zo_train_def run_of(const zo_task *task, const char *const *settings, const char *out)
 {
     zo_train_def def = zo_train_default_def();
@@ -100,63 +98,6 @@ static void a_sketch_grows_too(void **state)
     zo_task_destroy(task);
 }
 
-/* Ends the process at the k-th piece of work. */
-static void run_until_killed(void *user, int64_t n, zo_work_fn fn, void *arg)
-{
-    if (!--*(long *)user) _exit(9);
-    for (int64_t i = 0; i < n; i++) fn(arg, i, 0);
-}
-
-/* The data again, in this context. */
-static int grow_in(zo_context *own, zo_train_def *def)
-{
-    zo_task *task = make_images(own, 5000, 6, 6, 1, 3, 3);
-    def->task = task;
-    return zo_train(own, def, NULL, NULL) ? 7 : 0;
-}
-
-/* In a process of its own; how it ended. */
-static int resume_until_killed(zo_train_def def, long pieces)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        zo_context *own;
-        zo_context_def of = zo_context_default_def();
-        of.executor = (zo_executor){run_until_killed, 1, &pieces};
-        _exit(zo_context_create(&of, &own) ? 8 : grow_in(own, &def));
-    }
-    int ended;
-    assert_true(child > 0 && waitpid(child, &ended, 0) == child);
-    assert_true(WIFEXITED(ended));
-    return WEXITSTATUS(ended);
-}
-
-/* Killed before any state of the new settings was saved, it still goes on from the sums. */
-static void killed_at_once_it_goes_on(void **state)
-{
-    (void)state;
-    char path[PATH_ROOM];
-    zo_train_result r, whole;
-    zo_task *task = make_images(ctx, 5000, 6, 6, 1, 3, 3);
-    zo_train_def fresh = run_of(task, one, NULL);
-    zo_net *want = net_of(&fresh, &whole);
-    for (long pieces = 1; pieces < 4; pieces++) {
-        zo_train_def def = run_of(task, SETTINGS("lambdas=3"), place(path, folder, "killed"));
-        zo_net_destroy(net_of(&def, &r));
-        double before = r.cost;
-        def.settings = one;
-        def.resume = true;
-        assert_int_equal(resume_until_killed(def, pieces), 9);
-        zo_net *got = net_of(&def, &r);
-        assert_same_floats(got->params, want->params, want->arena, "a run that was killed");
-        if (!(r.cost - before < whole.cost)) fail_msg("all rows were taken again");
-        zo_net_destroy(got);
-        remove_folder(strdup(path));
-    }
-    zo_net_destroy(want);
-    zo_task_destroy(task);
-}
-
 /* The sums, which the library's own callers may add to as well. */
 static void trainers_grow_without_a_run(void **state)
 {
@@ -240,7 +181,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_copies_cost_their_own), cmocka_unit_test(lambda_costs_a_solve),
         cmocka_unit_test(a_sketch_grows_too),         cmocka_unit_test(trainers_grow_without_a_run),
-        cmocka_unit_test(anything_else_is_refused),   cmocka_unit_test(killed_at_once_it_goes_on),
+        cmocka_unit_test(anything_else_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
