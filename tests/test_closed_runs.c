@@ -138,7 +138,7 @@ static void default_nets_fit_the_images(void **state)
     for (int side = 2; side <= 33; side++) {
         zo_task *task = make_images(ctx, 30, side, side + side % 3, 1, 3, 3);
         for (int stages = 1; stages <= 2; stages++) {
-            char spec[200], setting[16];
+            char spec[200], setting[24];
             snprintf(setting, sizeof setting, "stages=%d", stages);
             zo_status status = zo_method_net(ctx, "conv-elm", task, SETTINGS(setting, "units=9"),
                                              spec, sizeof spec);
