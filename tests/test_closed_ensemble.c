@@ -1,6 +1,5 @@
 /* Ensembles of closed forms: their outputs against the mean of members that are trained on their own; the same bits for any threads and
  * kernels, and after a resumption; budgets that end early; what others do with the network.
- * labels: threads
  */
 #include "closed_support.h"
 

@@ -1,6 +1,5 @@
 /* The logistic loss of closed forms: solutions against Newton's method in long double, losses that never rise, classes that can be told apart,
  * the same bits for any threads and kernels and after a resumption, budgets that end in the middle.
- * labels: threads
  */
 #include "linear_support.h" /* before the context that the others share */
 

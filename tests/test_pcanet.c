@@ -1,6 +1,5 @@
 /* pcanet: sketched solutions against the normal equations of sketched rows, filters against what makes an eigenvector, images that differ in texture
  * alone, bits, resumed runs, and what is refused.
- * labels: threads
  */
 #include "closed_support.h"
 #include "float64_images.h"
