@@ -1,22 +1,10 @@
 /* Tables: the first byte picks the settings. What can be learned from must come out of prediction
  * with the same features. */
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "task/encoder.h"
-#include "task/table.h"
+#include "tables.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char *copy_of(const uint8_t *data, size_t size)
-{
-    char *bytes = malloc(size + 1);
-    if (!bytes) abort();
-    if (size) memcpy(bytes, data, size);
-    bytes[size] = 0;
-    return bytes;
-}
 
 static zo_table_settings settings_of(uint8_t pick)
 {
@@ -27,23 +15,6 @@ static zo_table_settings settings_of(uint8_t pick)
     s.header = (pick >> 5 & 3) % 3;
     s.separator = pick >> 7 ? 0 : 2;
     return s;
-}
-
-static void predict_again(zo_context *ctx, const zo_raw *raw, const uint8_t *data, size_t size)
-{
-    zo_encoder e;
-    char *bytes = copy_of(data, size);
-    int64_t n;
-    float *x;
-    int32_t *label;
-    if (zo_encoder_read(ctx, raw->encoder, &e)) abort();
-    if (zo_encoder_table(ctx, &e, "fuzz", bytes, size, &n, &x, &label)) abort();
-    if (n != raw->n || memcmp(x, raw->x, (size_t)(n * raw->inputs) * sizeof *x)) abort();
-    if (raw->label && memcmp(label, raw->label, (size_t)n * sizeof *label)) abort();
-    zo_free(ctx, x);
-    zo_free(ctx, label);
-    zo_encoder_free(ctx, &e);
-    free(bytes);
 }
 
 static void build(zo_context *ctx, double validation, zo_raw *raw)

@@ -187,67 +187,12 @@ static void a_mean_is_better_than_its_members(void **state)
 
 /* ---- bits ---- */
 
-/* The parameters after a run of `threads`; stop: a trainer of its own goes on from there. malloc'ed. */
-static float *parameters_of(int threads, const char *kernels, int stop, size_t *n)
-{
-    zo_context *own = make_context(threads, kernels, NULL), *before = ctx;
-    ctx = own;
-    zo_task *task = make_images(ctx, 2600, 6, 6, 1, 3, 3);
-    const char *const *settings = SETTINGS("lambdas=4", "ensemble=3");
-    zo_trainer *t = begin(task, IMAGE_NET, "conv-elm", 7, settings);
-    take_steps(t, stop);
-    if (stop) {
-        const char *path = in_folder(folder, "state");
-        assert_int_equal(zo_trainer_save(t, path), ZO_OK);
-        zo_trainer_destroy(t);
-        t = begin(task, IMAGE_NET, "conv-elm", 7, settings);
-        if (zo_trainer_load(t, path)) fail_msg("%s", zo_last_error(ctx));
-    }
-    zo_step_info info = {0};
-    for (int i = stop; !info.done; i++) {
-        assert_true(i < 40);
-        assert_int_equal(zo_trainer_step(t, 0.5, &info), ZO_OK);
-        assert_int_equal(info.step, i + 1);
-    }
-    const zo_net *net = zo_trainer_net(t);
-    float *p = floats(*n = net->arena);
-    memcpy(p, net->params, net->arena * sizeof *p);
-    assert_non_null(zo_trainer_plan(t, MEMBERS));
-    zo_trainer_destroy(t);
-    zo_task_destroy(task);
-    zo_context_destroy(own);
-    ctx = before;
-    return p;
-}
-
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
-    size_t n, m;
-    float *want = parameters_of(1, NULL, 0, &n);
-    float *got = parameters_of(3, NULL, 0, &m);
-    assert_same_floats(got, want, n, "threads");
-    free(got);
-    for (int i = 0; kernel_set(i); i++) {
-        got = parameters_of(2, kernel_set(i)->info.name, 0, &m);
-        assert_same_floats(got, want, n, "kernels");
-        free(got);
-    }
-    free(want);
-}
-
-/* Five steps a member: fill, statistics, two tiles, the solve. */
-static void a_saved_trainer_goes_on(void **state)
-{
-    (void)state;
-    size_t n, m;
-    float *want = parameters_of(2, NULL, 0, &n);
-    for (int stop = 1; stop <= 14; stop++) {
-        float *got = parameters_of(2, NULL, stop, &m);
-        assert_same_floats(got, want, n, "after a stop");
-        free(got);
-    }
-    free(want);
+    closed_case c = {"conv-elm", IMAGE_NET, SETTINGS("lambdas=4", "ensemble=3"), 2600, 6, 6};
+    assert_int_equal(check_bits(&c, 1),
+                     15); /* of each member fill, statistics, two tiles, the solve */
 }
 
 /* Another place than any trainer can be at, and a file that ends too soon: nothing changes. */
@@ -422,43 +367,11 @@ static void what_cannot_be_is_refused_in_one_line(void **state)
     zo_task_destroy(task);
 }
 
-/* A whole run of a trainer; everything it makes is freed again. */
-static zo_status train_once(zo_context *own, void *arg)
-{
-    (void)arg;
-    zo_data_def data = zo_data_default_def();
-    float x[60 * 4];
-    int32_t label[60];
-    uint64_t seed = 5;
-    draw_many(&seed, x, 60 * 4, -1, 1);
-    for (int i = 0; i < 60; i++) label[i] = i % 3;
-    data.inputs = 4, data.classes = 3, data.n = 60, data.x = x, data.label = label;
-    zo_task *task = NULL;
-    zo_net *net = NULL;
-    zo_trainer *t = NULL;
-    zo_status status = zo_task_from_data(own, &data, &task);
-    zo_net_def of_net = zo_net_default_def();
-    of_net.spec = "dense5 relu dense3";
-    of_net.inputs = 4;
-    if (!status) status = zo_net_create(own, &of_net, &net);
-    zo_trainer_def def = zo_trainer_default_def();
-    def.method = "elm";
-    def.task = task;
-    def.net = net;
-    def.settings = SETTINGS("ensemble=2", "lambdas=2");
-    if (!status) status = zo_trainer_create(own, &def, &t);
-    zo_step_info info = {0};
-    while (!status && !info.done) status = zo_trainer_step(t, 0, &info);
-    zo_trainer_destroy(t);
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    return status;
-}
-
 static void failed_allocations_leave_nothing(void **state)
 {
     (void)state;
-    assert_true(refuse_each(train_once, NULL) > 100);
+    closed_case c = {"elm", "dense5 relu dense3", SETTINGS("ensemble=2", "lambdas=2"), 0, 1, 4};
+    assert_true(refuse_each(train_closed, &c) > 100);
 }
 
 int main(void)
@@ -469,7 +382,6 @@ int main(void)
         cmocka_unit_test(large_ensembles_are_shallow),
         cmocka_unit_test(a_mean_is_better_than_its_members),
         cmocka_unit_test(bits_depend_on_nothing_else),
-        cmocka_unit_test(a_saved_trainer_goes_on),
         cmocka_unit_test(damaged_states_change_nothing),
         cmocka_unit_test(budgets_end_with_the_mean_so_far),
         cmocka_unit_test(runs_are_taken_again),

@@ -381,90 +381,22 @@ static void what_cannot_be_is_refused(void **state)
 
 /* ---- bits ---- */
 
-/* The parameters after a run of `threads`; stop: a trainer of its own goes on from there. malloc'ed. */
-static float *parameters_of(int threads, const char *kernels, const char *lambda, int stop,
-                            int *steps)
-{
-    zo_context *own = make_context(threads, kernels, NULL), *before = ctx;
-    ctx = own;
-    zo_task *task = make_images(ctx, 2500, 6, 6, 1, 3, 3);
-    zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    const char *const *settings =
-        SETTINGS("copies=1", "shift=1", "lambdas=4", "loss=logistic", "iterations=3", lambda);
-    zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
-    for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
-    if (stop) {
-        const char *path = in_folder(folder, "state");
-        assert_int_equal(zo_trainer_save(t, path), ZO_OK);
-        zo_trainer_destroy(t);
-        t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
-        if (zo_trainer_load(t, path)) fail_msg("%s", zo_last_error(ctx));
-    }
-    zo_step_info info = {0};
-    *steps = stop;
-    while (!info.done) {
-        assert_true(++*steps < 40);
-        assert_int_equal(zo_trainer_step(t, 0.5, &info), ZO_OK);
-    }
-    assert_true(isfinite(info.loss));
-    size_t n = zo_trainer_net(t)->arena;
-    float *p = floats(n);
-    memcpy(p, zo_trainer_net(t)->params, n * sizeof *p);
-    assert_int_equal(n, net->arena);
-    zo_trainer_destroy(t);
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    zo_context_destroy(own);
-    ctx = before;
-    return p;
-}
-
-static size_t arena(void)
-{
-    zo_task *task = make_images(ctx, 60, 6, 6, 1, 3, 3);
-    zo_net *net = make_net(ctx, task, IMAGE_NET, 1);
-    size_t n = net->arena;
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    return n;
-}
-
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
     static const char *const lambdas[] = {"lambda=0.01", "lambda=0"}; /* given, chosen */
-    size_t n = arena();
     for (int l = 0; l < 2; l++) {
-        int steps, again;
-        float *want = parameters_of(1, NULL, lambdas[l], 0, &steps);
-        for (int threads = 2; threads <= 3; threads++) {
-            float *got = parameters_of(threads, NULL, lambdas[l], 0, &again);
-            assert_same_floats(got, want, n, "threads");
-            free(got);
-        }
-        for (int i = 0; kernel_set(i); i++) {
-            float *got = parameters_of(2, kernel_set(i)->info.name, lambdas[l], 0, &again);
-            assert_same_floats(got, want, n, "kernels");
-            free(got);
-        }
-        free(want);
+        closed_case c = {"conv-elm",
+                         IMAGE_NET,
+                         SETTINGS("copies=1", "shift=1", "lambdas=4", "loss=logistic",
+                                  "iterations=3", lambdas[l]),
+                         2500,
+                         6,
+                         6};
+        int steps = check_bits(&c, l ? 0 : 3);
+        /* fill, statistics, four tiles and a solve three times */
+        if (l == 0) assert_int_equal(steps, 2 + 3 * 5);
     }
-}
-
-static void stopped_iterations_go_on(void **state)
-{
-    (void)state;
-    int steps, again;
-    size_t n = arena();
-    float *want = parameters_of(2, NULL, "lambda=0.01", 0, &steps);
-    assert_int_equal(steps, 2 + 3 * 5); /* fill, statistics, four tiles and a solve three times */
-    for (int stop = 3; stop < steps; stop++) {
-        float *got = parameters_of(2, NULL, "lambda=0.01", stop, &again);
-        assert_same_floats(got, want, n, "after a stop");
-        assert_int_equal(again, steps);
-        free(got);
-    }
-    free(want);
 }
 
 /* ---- budgets ---- */
@@ -522,7 +454,6 @@ int main(void)
         cmocka_unit_test(classes_weigh_as_they_are_told),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(bits_depend_on_nothing_else),
-        cmocka_unit_test(stopped_iterations_go_on),
         cmocka_unit_test(budgets_end_in_the_middle),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -179,63 +179,17 @@ static void many_sweeps_are_the_joint_solution(void **state)
 
 /* ---- bits ---- */
 
-/* The parameters after a run of `threads`; stop: a trainer of its own goes on from there. malloc'ed. */
-static float *parameters_of(int threads, const char *kernels, int stop, size_t *n, int *steps)
-{
-    zo_context *own = make_context(threads, kernels, NULL), *before = ctx;
-    ctx = own;
-    zo_task *task = make_images(ctx, 2600, 6, 6, 1, 3, 3);
-    zo_net *net = make_net(
-        ctx, task,
-        "patch3x6,pad1 twosided0.25 cells2 sqrt flatten scale { dense100 relu }cat dense3", 1);
-    const char *const *settings =
-        SETTINGS("copies=1", "shift=1", "lambdas=3", "module=64", "sweeps=2");
-    zo_trainer *t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
-    for (int i = 0; i < stop; i++) assert_int_equal(zo_trainer_step(t, 0, NULL), ZO_OK);
-    if (stop) {
-        const char *path = in_folder(folder, "state");
-        assert_int_equal(zo_trainer_save(t, path), ZO_OK);
-        zo_trainer_destroy(t);
-        t = make_trainer(ctx, task, net, "conv-elm", 7, settings);
-        if (zo_trainer_load(t, path)) fail_msg("%s", zo_last_error(ctx));
-    }
-    zo_step_info info = {0};
-    for (*steps = stop; !info.done; ++*steps) {
-        assert_true(*steps < 200);
-        assert_true(zo_trainer_progress(t) < 1);
-        assert_int_equal(zo_trainer_step(t, 0, &info), ZO_OK);
-    }
-    assert_true(isfinite(info.loss));
-    float *p = floats(*n = net->arena);
-    memcpy(p, zo_trainer_net(t)->params, *n * sizeof *p);
-    zo_trainer_destroy(t);
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    zo_context_destroy(own);
-    ctx = before;
-    return p;
-}
-
 static void bits_depend_on_nothing_else(void **state)
 {
     (void)state;
-    size_t n, m;
-    int steps, others;
-    float *want = parameters_of(1, NULL, 0, &n, &steps);
-    for (int i = 0; i < 2 || kernel_set(i - 2); i++) {
-        const char *kernels = i < 2 ? NULL : kernel_set(i - 2)->info.name;
-        float *got = parameters_of(i < 2 ? i + 2 : 2, kernels, 0, &m, &others);
-        assert_same_floats(got, want, n, "threads or kernels");
-        assert_int_equal(others, steps);
-        free(got);
-    }
-    for (int stop = 1; stop < steps; stop++) {
-        float *got = parameters_of(2, NULL, stop, &m, &others);
-        assert_same_floats(got, want, n, "after a stop");
-        assert_int_equal(others, steps);
-        free(got);
-    }
-    free(want);
+    closed_case c = {
+        "conv-elm",
+        "patch3x6,pad1 twosided0.25 cells2 sqrt flatten scale { dense100 relu }cat dense3",
+        SETTINGS("copies=1", "shift=1", "lambdas=3", "module=64", "sweeps=2"),
+        2600,
+        6,
+        6};
+    check_bits(&c, 1);
 }
 
 /* ---- sweeps that are chosen ---- */
@@ -392,42 +346,16 @@ static void budgets_end_between_modules(void **state)
     zo_task_destroy(task);
 }
 
-static zo_status train_once(zo_context *own, void *arg)
-{
-    (void)arg;
-    zo_data_def data = zo_data_default_def();
-    float x[60 * 4];
-    int32_t label[60];
-    uint64_t seed = 5;
-    draw_many(&seed, x, 60 * 4, -1, 1);
-    for (int i = 0; i < 60; i++) label[i] = i % 3;
-    data.inputs = 4, data.classes = 3, data.n = 60, data.x = x, data.label = label;
-    zo_task *task = NULL;
-    zo_net *net = NULL;
-    zo_trainer *t = NULL;
-    zo_status status = zo_task_from_data(own, &data, &task);
-    zo_net_def of_net = zo_net_default_def();
-    of_net.spec = "{ dense40 relu }cat dense3";
-    of_net.inputs = 4;
-    if (!status) status = zo_net_create(own, &of_net, &net);
-    zo_trainer_def def = zo_trainer_default_def();
-    def.method = "elm";
-    def.task = task;
-    def.net = net;
-    def.settings = SETTINGS("lambdas=2", "module=32", "sweeps=2", "balance=yes");
-    if (!status) status = zo_trainer_create(own, &def, &t);
-    zo_step_info info = {0};
-    while (!status && !info.done) status = zo_trainer_step(t, 0, &info);
-    zo_trainer_destroy(t);
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    return status;
-}
-
 static void failed_allocations_leave_nothing(void **state)
 {
     (void)state;
-    assert_true(refuse_each(train_once, NULL) > 50);
+    closed_case c = {"elm",
+                     "{ dense40 relu }cat dense3",
+                     SETTINGS("lambdas=2", "module=32", "sweeps=2", "balance=yes"),
+                     0,
+                     1,
+                     4};
+    assert_true(refuse_each(train_closed, &c) > 50);
 }
 
 int main(void)

@@ -253,45 +253,17 @@ static void weights_are_always_finite(void **state)
     zo_task_destroy(still);
 }
 
-/* A whole run of a trainer; everything it makes is freed again. */
-static zo_status train_once(zo_context *own, void *arg)
-{
-    (void)arg;
-    zo_data_def data = zo_data_default_def();
-    float x[60 * 36];
-    int32_t label[60];
-    uint64_t seed = 5;
-    draw_many(&seed, x, 60 * 36, -1, 1);
-    for (int i = 0; i < 60; i++) label[i] = i % 3;
-    data.inputs = 36, data.height = data.width = 6, data.channels = 1;
-    data.classes = 3, data.n = 60, data.x = x, data.label = label;
-    zo_task *task = NULL;
-    zo_net *net = NULL;
-    zo_trainer *t = NULL;
-    zo_status status = zo_task_from_data(own, &data, &task);
-    zo_net_def of_net = zo_net_default_def();
-    of_net.spec = IMAGE_NET;
-    of_net.inputs = 36, of_net.height = of_net.width = 6, of_net.channels = 1;
-    if (!status) status = zo_net_create(own, &of_net, &net);
-    zo_trainer_def def = zo_trainer_default_def();
-    def.method = "conv-elm";
-    def.task = task;
-    def.net = net;
-    def.settings = SETTINGS("balance=yes", "lambdas=2", "loss=logistic", "iterations=2",
-                            "filters=kmeans", "weights=class");
-    if (!status) status = zo_trainer_create(own, &def, &t);
-    zo_step_info info = {0};
-    while (!status && !info.done) status = zo_trainer_step(t, 0, &info);
-    zo_trainer_destroy(t);
-    zo_net_destroy(net);
-    zo_task_destroy(task);
-    return status;
-}
-
 static void failed_allocations_leave_nothing(void **state)
 {
     (void)state;
-    assert_true(refuse_each(train_once, NULL) > 50);
+    closed_case c = {"conv-elm",
+                     IMAGE_NET,
+                     SETTINGS("balance=yes", "lambdas=2", "loss=logistic", "iterations=2",
+                              "filters=kmeans", "weights=class"),
+                     0,
+                     6,
+                     6};
+    assert_true(refuse_each(train_closed, &c) > 50);
 }
 
 int main(void)

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "learn/closed_patches.h"
 #include "learn/kmeans.h"
+#include "linear/eigen.h"
 
 enum { CANDIDATES = 4096, ROUNDS = 10 };
 
@@ -77,28 +78,10 @@ static zo_status choose_means(const zo_patch_set *a, double *f)
     return status;
 }
 
-/* ---- leading directions ---- */
-
-/* Vectors of the largest values; the largest component is positive, so that signs do not hang on the last digit. */
-static zo_status choose_leading(const zo_patch_set *a, double *f)
-{
-    size_t d = a->terms;
-    entry *all = zo_alloc(a->c->ctx, d * sizeof *all);
-    if (!all) return ZO_NO_MEMORY;
-    for (size_t i = 0; i < d; i++) all[i] = (entry){-a->value[i], (int32_t)i};
-    qsort(all, d, sizeof *all, by_size);
-    for (size_t k = 0; k < a->end - a->column; k++) {
-        const double *v = a->vector + (size_t)all[k].of * d;
-        size_t most = 0;
-        for (size_t j = 1; j < d; j++) most = fabs(v[j]) > fabs(v[most]) ? j : most;
-        for (size_t j = 0; j < d; j++) f[k * d + j] = v[most] < 0 ? -v[j] : v[j];
-    }
-    zo_free(a->c->ctx, all);
-    return ZO_OK;
-}
-
 zo_status zo_patches_choose(const zo_patch_set *a, double *f)
 {
     if (a->c->set.filters == ZO_CLOSED_KMEANS) return choose_means(a, f);
-    return a->c->set.filters == ZO_CLOSED_PCA ? choose_leading(a, f) : choose_patches(a, f);
+    if (a->c->set.filters != ZO_CLOSED_PCA) return choose_patches(a, f);
+    zo_eigen_leading(a->vector, a->value, a->terms, a->end - a->column, f);
+    return ZO_OK;
 }

@@ -9,7 +9,6 @@
  */
 #include "learn/closed_pca.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -17,21 +16,6 @@
 
 enum { TERMS_MOST = 512, IMAGES_MOST = 5000, CHUNK = 256, PATCHES_OF_IMAGE = 80 };
 #define FLOATS_MOST 2e7 /* of all patches together */
-
-void zo_pca_leading(double *second, size_t d, size_t k, double *vector, double *value, double *to)
-{
-    zo_eigen_symmetric(second, d, vector, value);
-    for (size_t i = 0; i < k; i++, to += d) {
-        size_t best = 0, largest = 0;
-        for (size_t j = 1; j < d; j++)
-            if (value[j] > value[best]) best = j;
-        memcpy(to, vector + best * d, d * sizeof *to);
-        value[best] = -INFINITY; /* taken */
-        for (size_t j = 1; j < d; j++)
-            if (fabs(to[j]) > fabs(to[largest])) largest = j;
-        for (size_t j = 0; j < d && vector[best * d + largest] < 0; j++) to[j] = -to[j];
-    }
-}
 
 typedef struct cutting {
     zo_closed *c;
@@ -138,7 +122,8 @@ static void write_filters(const cutting *a)
 {
     const zo_stage *s = a->s;
     float *params = a->c->net->params;
-    zo_pca_leading(a->second, a->terms, s->columns, a->vector, a->value, a->filter);
+    zo_eigen_symmetric(a->second, a->terms, a->vector, a->value);
+    zo_eigen_leading(a->vector, a->value, a->terms, s->columns, a->filter);
     for (size_t j = 0; j < s->columns; j++)
         for (size_t t = 0; t < a->terms; t++)
             params[s->weight + zo_stage_at(s, t, j)] = (float)a->filter[j * a->terms + t];
@@ -195,7 +180,7 @@ zo_status zo_closed_pca(zo_closed *c, int stage)
     if (!status) {
         write_filters(&a);
         double d = (double)a.terms;
-        c->cost += (double)(a.images * a.each) * d * d / 2 + 20 * d * d * d;
+        c->cost += (double)(a.images * a.each) * d * d / 2 + 7 * d * d * d;
     }
     zo_gram_destroy(gram);
     void *all[] = {a.image, a.patch, a.none, a.second};

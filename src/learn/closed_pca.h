@@ -4,11 +4,7 @@
 
 #include "learn/closed.h"
 
-/* to [k][d] = the unit vectors of the k largest eigenvalues of the symmetric matrix second [d][d], largest first, of equals the one that the
- * solver leaves first; signs so that the largest component (the first of equals) is positive. second is spoilt; vector [d][d] and
- * value [d] are room. k <= d. */
-void zo_pca_leading(double *second, size_t d, size_t k, double *vector, double *value, double *to);
-
+/* Whether a stage has such filters: conv, eachconv, eachdense. */
 bool zo_closed_pca_serves(const zo_stage *s);
 /* Whether there are so many vectors. Errors: USAGE (too large a window, more filters than vectors). */
 zo_status zo_closed_pca_check(const zo_closed *c, int stage);

@@ -2,6 +2,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { SWEEPS_MOST = 60 }; /* for each value; two or three are usual */
@@ -115,5 +116,22 @@ void zo_eigen_symmetric(double *a, size_t n, double *v, double *value)
             sweep(value, a, l, m, v, n);
             m = end_of_block(value, a, l, n);
         }
+    }
+}
+
+void zo_eigen_leading(const double *v, const double *value, size_t n, size_t k, double *to)
+{
+    size_t last = n;
+    for (size_t i = 0; i < k; i++, to += n) {
+        size_t best = n, most = 0;
+        for (size_t j = 0; j < n; j++) {
+            bool taken =
+                last < n && (value[j] > value[last] || (value[j] == value[last] && j <= last));
+            if (!taken && (best == n || value[j] > value[best])) best = j;
+        }
+        last = best;
+        memcpy(to, v + best * n, n * sizeof *to);
+        for (size_t j = 1; j < n; j++) most = fabs(to[j]) > fabs(to[most]) ? j : most;
+        for (size_t j = 0; j < n && v[best * n + most] < 0; j++) to[j] = -to[j];
     }
 }

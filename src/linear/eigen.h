@@ -8,4 +8,8 @@
  * v [n][n] is the vector of value[i]; in no order. About 6 n^3 multiply-adds. */
 void zo_eigen_symmetric(double *a, size_t n, double *v, double *value);
 
+/* to [k][n] = the vectors of the k largest values, k <= n, largest first, of equals the first; signs so that the largest component, the first of
+ * equals, is not negative: nothing hangs on the last digit. */
+void zo_eigen_leading(const double *v, const double *value, size_t n, size_t k, double *to);
+
 #endif

@@ -24,14 +24,8 @@ static void forward(const zo_kernels *k, const zo_stage *s, const zo_room *room,
         k->depthwise(r->z + i * s->ld_out, r->in + i * r->ld, weight, bias, &s->window);
 }
 
-typedef struct sums {
-    const float *in, *e, *weight;
-    float *to;
-} sums;
-
-static void add_weights(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap)
+static void add_weights(const zo_stage *s, const zo_tap_sums *a, size_t out, size_t in, size_t tap)
 {
-    sums *a = arg;
     out *= s->out.pitch, in *= s->in.pitch, tap *= zo_round16(s->columns);
     for (size_t c = 0; c < s->columns; c++) a->to[tap + c] += a->in[in + c] * a->e[out + c];
 }
@@ -40,15 +34,11 @@ static void direction(const zo_kernels *k, const zo_stage *s, size_t m, const fl
                       const float *e, float *g)
 {
     (void)k;
-    for (size_t i = 0; i < m; i++) {
-        sums a = {.in = in + i * ld, .e = e + i * s->ld_out, .to = g};
-        zo_window_taps(s, add_weights, &a);
-    }
+    zo_window_direction(s, add_weights, m, in, ld, e, g);
 }
 
-static void add_errors(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap)
+static void add_errors(const zo_stage *s, const zo_tap_sums *a, size_t out, size_t in, size_t tap)
 {
-    sums *a = arg;
     out *= s->out.pitch, in *= s->in.pitch, tap *= zo_round16(s->columns);
     for (size_t c = 0; c < s->columns; c++) a->to[in + c] += a->weight[tap + c] * a->e[out + c];
 }
@@ -58,11 +48,7 @@ static void backward(const zo_kernels *k, const zo_stage *s, const zo_room *room
                      size_t ld, const float *e, float *in_e, bool add)
 {
     (void)k, (void)room, (void)repacked, (void)in, (void)ld;
-    for (size_t i = 0; i < m; i++) {
-        sums a = {.e = e + i * s->ld_out, .weight = weight, .to = in_e + i * s->ld_in};
-        for (size_t j = 0; j < (add ? 0 : s->ld_in); j++) a.to[j] = 0;
-        zo_window_taps(s, add_errors, &a);
-    }
+    zo_window_backward(s, add_errors, weight, m, e, in_e, add);
 }
 
 const zo_layer_class zo_layer_dwconv = {

@@ -1,5 +1,7 @@
 #include "nn/window.h"
 
+#include <string.h>
+
 #include <stdio.h>
 
 static size_t reach(size_t window, size_t dilation) { return (window - 1) * dilation + 1; }
@@ -109,7 +111,7 @@ zo_patch zo_grid_extent(const zo_grid *g, zo_patch out)
                       edge(out.x + out.width, g->width, g->columns) - x};
 }
 
-void zo_window_taps(const zo_stage *s, zo_tap_fn f, void *arg)
+static void each_tap(const zo_stage *s, zo_tap_fn f, const zo_tap_sums *a)
 {
     const zo_window *w = &s->window;
     for (size_t o = 0; o < w->out_height * w->out_width; o++) {
@@ -119,8 +121,25 @@ void zo_window_taps(const zo_stage *s, zo_tap_fn f, void *arg)
             if (y < w->top || x < w->left || y - w->top >= w->in_height ||
                 x - w->left >= w->in_width)
                 continue;
-            f(s, arg, o, (y - w->top) * w->in_width + x - w->left, t);
+            f(s, a, o, (y - w->top) * w->in_width + x - w->left, t);
         }
+    }
+}
+
+void zo_window_direction(const zo_stage *s, zo_tap_fn f, size_t m, const float *in, size_t ld,
+                         const float *e, float *g)
+{
+    for (size_t i = 0; i < m; i++)
+        each_tap(s, f, &(zo_tap_sums){.in = in + i * ld, .e = e + i * s->ld_out, .to = g});
+}
+
+void zo_window_backward(const zo_stage *s, zo_tap_fn f, const float *weight, size_t m,
+                        const float *e, float *in_e, bool add)
+{
+    for (size_t i = 0; i < m; i++) {
+        zo_tap_sums a = {.e = e + i * s->ld_out, .weight = weight, .to = in_e + i * s->ld_in};
+        if (!add) memset(a.to, 0, s->ld_in * sizeof *a.to);
+        each_tap(s, f, &a);
     }
 }
 

@@ -26,9 +26,18 @@ zo_patch zo_patch_inside(zo_patch p, const zo_shape *shape);
 zo_patch zo_grid_reach(const zo_grid *g, zo_patch in);
 zo_patch zo_grid_extent(const zo_grid *g, zo_patch out);
 
-/* Calls for every output pixel and tap inside the image: places of the pixel, of the input pixel, and of the tap. */
-typedef void (*zo_tap_fn)(const zo_stage *s, void *arg, size_t out, size_t in, size_t tap);
-void zo_window_taps(const zo_stage *s, zo_tap_fn f, void *arg);
+/* One example's part of a direction, or of the errors of its inputs, that a layer adds at each output pixel and tap inside the image: places of
+ * the pixel, of the input pixel, and of the tap. */
+typedef struct zo_tap_sums {
+    const float *in, *e, *weight; /* of the example; in: directions, weight: errors */
+    float *to;                    /* the direction, or the errors of its inputs */
+} zo_tap_sums;
+typedef void (*zo_tap_fn)(const zo_stage *s, const zo_tap_sums *a, size_t out, size_t in,
+                          size_t tap);
+void zo_window_direction(const zo_stage *s, zo_tap_fn f, size_t m, const float *in, size_t ld,
+                         const float *e, float *g);
+void zo_window_backward(const zo_stage *s, zo_tap_fn f, const float *weight, size_t m,
+                        const float *e, float *in_e, bool add);
 
 /* What follows a product of patches: columns from `column` on, of the rows after `done` examples and `pixel` pixels of the next. */
 zo_epilogue zo_window_epilogue(const zo_kernels *k, const zo_stage *s, const zo_rows *r,
