@@ -2,6 +2,7 @@
 #include "run_support.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 /* ---- budgets ---- */
 
@@ -77,6 +78,31 @@ static void bad_budgets_are_refused(void **state)
     assert_int_not_equal(access(out, F_OK), 0);
     zo_task_destroy(task);
     zo_task_destroy(plane);
+}
+
+/* Keeps a run waiting in each report until its time is up. */
+static void wait_for_the_end(void *user, const zo_report *report)
+{
+    zo_report *last = user;
+    if (report->step && report->progress < 1)
+        nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    *last = *report;
+}
+
+/* Also where time runs out between the look at the last step and the next one. */
+static void the_last_report_is_of_the_end(void **state)
+{
+    (void)state;
+    zo_report last = {0};
+    zo_task *task = named_task(ctx, "spirals", 1, NULL);
+    zo_train_def def = small_run(task, NULL, NULL);
+    def.seconds = 0.2;
+    def.report = wait_for_the_end;
+    def.report_user = &last;
+    zo_train_result r = run(&def, ZO_OK);
+    assert_true(last.progress == 1 && last.seconds >= 0.2 && last.step == r.steps);
+    assert_true(isfinite(last.train_loss) && isfinite(last.validation_loss));
+    zo_task_destroy(task);
 }
 
 /* ---- what ends a run early ---- */
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(the_first_budget_reached_ends_a_run),
         cmocka_unit_test(forwards_are_honoured_within_a_step),
         cmocka_unit_test(bad_budgets_are_refused),
+        cmocka_unit_test(the_last_report_is_of_the_end),
         cmocka_unit_test(a_target_ends_a_run),
         cmocka_unit_test(a_user_can_stop_a_run),
         cmocka_unit_test(a_run_that_diverges_keeps_the_best),

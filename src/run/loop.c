@@ -204,6 +204,16 @@ void zo_loop_last_look(zo_loop *l)
     if (l->course.step > l->course.assessed) assess(l, ZO_ENTRY_LAST_LOOK);
 }
 
+/* Where the last step was looked at before the time was up: the same figures again, at the end of the budget. */
+static void tell_the_end(zo_loop *l)
+{
+    double loss = l->report.train_loss;
+    if (l->course.reached || l->report.progress >= 1 || share_of(l, 0) < 1) return;
+    fill_report(l);
+    if (!l->course.since) l->report.train_loss = loss;
+    tell(l);
+}
+
 static bool look_due(const zo_loop *l)
 {
     const zo_course *c = &l->course;
@@ -266,7 +276,10 @@ static zo_status go_back_if_unsound(zo_loop *l)
 
 zo_status zo_loop_end(zo_loop *l)
 {
-    if (l->course.step <= l->course.assessed) return ZO_OK;
+    if (l->course.step <= l->course.assessed) {
+        tell_the_end(l);
+        return ZO_OK;
+    }
     zo_loop_last_look(l);
     zo_status status = go_back_if_unsound(l);
     return status || l->course.sound ? status : diverged(l);
