@@ -377,7 +377,7 @@ static void textures_are_told_apart(void **state)
     assert_true(linear < 0.5);
 }
 
-#define BEHIND "eachdense256x12 flatten scale { dense4000 relu }cat dense3"
+#define BEHIND(units) "eachdense256x20 flatten scale { " units " }cat dense3"
 
 static void default_nets_fit_the_images(void **state)
 {
@@ -386,11 +386,20 @@ static void default_nets_fit_the_images(void **state)
         int height, width, channels;
         const char *spec;
     } sizes[] = {
-        {28, 28, 1, "conv7x8,same,nobias eachconv7x8,same hashhist7x8,stride4 sqrt " BEHIND},
-        {32, 32, 3, "conv7x8,same,nobias eachconv7x8,same hashhist8x8,stride4 sqrt " BEHIND},
-        {12, 19, 1, "conv5x8,same,nobias eachconv5x8,same hashhist4x8,stride2 sqrt " BEHIND},
-        {8, 8, 1, "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND},
-        {4, 4, 1, "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND},
+        {28, 28, 1,
+         "conv7x8,same,nobias eachconv7x8,same hashhist7x8,stride4 sqrt " BEHIND(
+             "image6x6 conv5x2500 relu flatten")},
+        {32, 32, 3,
+         "conv7x8,same,nobias eachconv7x8,same hashhist8x8,stride4 sqrt " BEHIND(
+             "image7x7 conv6x2500 relu flatten")},
+        {12, 19, 1,
+         "conv5x8,same,nobias eachconv5x8,same hashhist4x8,stride2 sqrt " BEHIND(
+             "image5x8 conv4x1000 relu flatten")},
+        {8, 8, 1,
+         "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND(
+             "image3x3 conv2x2500 relu flatten")},
+        {4, 4, 1,
+         "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND("dense10000 relu")},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char spec[200];

@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "learn/closed_pca.h"
 
-enum { FIELD_LEAST = 10, SUMMED_MOST = 1000, EXAMPLES_MOST = 4096 };
+enum { FIELD_LEAST = 10, SUMMED_MOST = 128, EXAMPLES_MOST = 4096 };
 #define FLOATS_MOST 2e7 /* of the features of examples */
 
 static bool is_layer(const zo_stage *s, const char *name)

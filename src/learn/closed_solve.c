@@ -4,23 +4,28 @@
 
 #include "learn/closed_modules.h"
 #include "learn/closed_sketch.h"
+#include "learn/closed_walk.h"
 #include "linear/path.h"
 #include "linear/ridge.h"
 
 enum { SCORED = 128, SUMS = 2 + ZO_CLOSED_STEPS }; /* rows of an item of scores; sums */
 
-/* All solutions of the path, side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
+/* With so many features a factor takes longer than features of the validation part: lambdas are then tried a few at a time. */
+enum { WALK_FROM = 4096, WALK = 5 };
+
+/* All solutions of the lambdas at hand lie side by side: features of the validation part are then needed once, a tile at a time, and nowhere kept. */
 typedef struct solving {
     zo_closed *c;
-    size_t n; /* lambdas */
+    zo_walk walk; /* which of the lambdas are at hand */
     double lambda[ZO_CLOSED_LAMBDAS], loss[ZO_CLOSED_LAMBDAS];
     bool there[ZO_CLOSED_LAMBDAS];
-    float *all, *b, *packed; /* [p][n * q], [n * q], the same packed */
-    float *y;                /* [TILE][round16(n * q)] */
-    float *room;             /* [TILE][2 round16(q)] for the logistic loss; else NULL */
-    double *sums;            /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
-    const float *base;       /* [validation][q]: added to every solution's; NULL: nothing */
-    int64_t first, rows;     /* of the tile at hand */
+    double totals[ZO_CLOSED_LAMBDAS][SUMS]; /* over the validation part */
+    float *all, *b, *packed;                /* [p][n * q], [n * q], the same packed */
+    float *y;                               /* [TILE][round16(n * q)] */
+    float *room;         /* [TILE][2 round16(q)] for the logistic loss; else NULL */
+    double *sums;        /* [items][n][SUMS]: errors, squares, cross-entropies of steps */
+    const float *base;   /* [validation][q]: added to every solution's; NULL: nothing */
+    int64_t first, rows; /* of the tile at hand */
 } solving;
 
 /* Rows that the training loss is of. */
@@ -63,14 +68,14 @@ double zo_closed_bytes(const zo_closed *c, size_t p)
 /* Evenly spaced on a logarithmic scale, without a library's pow(): the bits of a run depend on it. */
 static void list_lambdas(solving *s)
 {
-    s->n = (size_t)s->c->set.lambdas;
+    size_t n = (size_t)s->c->set.lambdas;
     double least = s->c->set.lambda_least, root = 1, ratio = s->c->set.lambda_most / least;
-    if (s->n > 1) {
+    if (n > 1) {
         double low = 1, high = ratio; /* root^(n - 1) = ratio */
         for (int i = 0; i < 200; i++) {
             double power = 1;
             root = (low + high) / 2;
-            for (size_t k = 0; k + 1 < s->n; k++) power *= root;
+            for (size_t k = 0; k + 1 < n; k++) power *= root;
             if (power > ratio)
                 high = root;
             else
@@ -78,7 +83,7 @@ static void list_lambdas(solving *s)
         }
     }
     s->lambda[0] = least;
-    for (size_t i = 1; i < s->n; i++) s->lambda[i] = s->lambda[i - 1] * root;
+    for (size_t i = 1; i < n; i++) s->lambda[i] = s->lambda[i - 1] * root;
 }
 
 /* Of the path: only keeps the solution. */
@@ -87,11 +92,11 @@ static double keep(void *user, size_t index, double lambda, const float *w, size
 {
     (void)lambda;
     solving *s = user;
-    size_t q = s->c->q, wide = s->n * q;
+    size_t q = s->c->q, wide = s->walk.n * q;
     for (size_t i = 0; i < s->c->p; i++)
         memcpy(s->all + i * wide + index * q, w + i * ldw, q * sizeof *w);
     memcpy(s->b + index * q, b, q * sizeof *b);
-    s->there[index] = true;
+    s->there[s->walk.begin + index] = true;
     return 0;
 }
 
@@ -103,7 +108,7 @@ static void score_item(void *arg, int64_t item, int worker)
     const solving *s = arg;
     const zo_closed *c = s->c;
     const zo_examples *part = &c->task->part[ZO_VALIDATION];
-    size_t q = c->q, wide = s->n * q, ld = zo_round16(wide), first = (size_t)item * SCORED,
+    size_t q = c->q, wide = s->walk.n * q, ld = zo_round16(wide), first = (size_t)item * SCORED,
            n = (size_t)s->rows;
     size_t m = n - first < SCORED ? n - first : SCORED;
     zo_operand a = zo_matrix(c->h + first * c->p, c->p, m, c->p);
@@ -111,8 +116,8 @@ static void score_item(void *arg, int64_t item, int worker)
     c->ctx->kernels->product(y, ld, 0, &a, s->packed, wide, &(zo_epilogue){.bias = s->b});
     float *eta = s->room ? s->room + first * 2 * zo_round16(q) : NULL;
     if (eta) zo_closed_logistic_present(c, first, m, eta);
-    for (size_t k = 0; k < s->n; k++) {
-        double *sum = s->sums + ((size_t)item * s->n + k) * SUMS;
+    for (size_t k = 0; k < s->walk.n; k++) {
+        double *sum = s->sums + ((size_t)item * s->walk.n + k) * SUMS;
         memset(sum, 0, SUMS * sizeof *sum);
         if (eta)
             zo_closed_logistic_score(c, m, part->label + s->first + (int64_t)first, eta, y + k * q,
@@ -133,10 +138,10 @@ static void score_item(void *arg, int64_t item, int worker)
     }
 }
 
-/* totals [n][SUMS]: over the validation part. */
-static void score_all(solving *s, double *totals)
+static void score_all(solving *s)
 {
     zo_closed *c = s->c;
+    double *totals = s->totals[s->walk.begin];
     int64_t n = c->task->part[ZO_VALIDATION].n;
     for (s->first = 0; s->first < n && !zo_cancelled(c->ctx); s->first += s->rows) {
         s->rows = n - s->first < ZO_CLOSED_TILE ? n - s->first : ZO_CLOSED_TILE;
@@ -144,11 +149,11 @@ static void score_all(solving *s, double *totals)
         zo_closed_features(c, ZO_VALIDATION, s->first, s->rows);
         zo_parallel(c->ctx, items, score_item, s);
         for (int64_t i = 0; i < items; i++) {
-            for (size_t k = 0; k < s->n * SUMS; k++)
-                totals[k] += s->sums[(size_t)i * s->n * SUMS + k];
+            for (size_t k = 0; k < s->walk.n * SUMS; k++)
+                totals[k] += s->sums[(size_t)i * s->walk.n * SUMS + k];
         }
     }
-    c->cost += (double)n * (double)c->p * (double)((s->n + (s->room != NULL)) * c->q);
+    c->cost += (double)n * (double)c->p * (double)((s->walk.n + (s->room != NULL)) * c->q);
 }
 
 /* Whether a lambda with these totals is no worse than another: least errors, squares between equals. With the logistic loss: least cross-entropy, each
@@ -160,66 +165,90 @@ static bool is_better(const solving *s, const double *a, const double *b)
     return a[zo_closed_logistic_best(a)] <= b[zo_closed_logistic_best(b)];
 }
 
-/* The place of the best lambda, the larger one of equals. */
-static zo_status choose(solving *s, size_t *best)
+/* The place of the best lambda so far, the larger one of equals; s->walk.listed where none has finite errors. */
+static size_t best_of(const solving *s)
 {
-    double totals[ZO_CLOSED_LAMBDAS][SUMS] = {{0}};
-    zo_closed *c = s->c;
-    score_all(s, totals[0]);
-    zo_status status = zo_check_cancelled(c->ctx);
-    if (status) return status;
-    *best = s->n;
-    for (size_t k = 0; k < s->n; k++) {
-        if (!s->there[k] || !isfinite(totals[k][1])) continue;
-        if (*best == s->n || is_better(s, totals[k], totals[*best])) *best = k;
+    size_t best = s->walk.listed;
+    for (size_t k = 0; k < s->walk.listed; k++) {
+        if (!s->there[k] || !isfinite(s->totals[k][1])) continue;
+        if (best == s->walk.listed || is_better(s, s->totals[k], s->totals[best])) best = k;
     }
-    if (*best == s->n)
-        return zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
-                       c->info->name);
-    if (s->room) zo_closed_logistic_choose(c, totals[*best] + 2);
-    return ZO_OK;
+    return best;
 }
 
 static zo_status allocate(solving *s)
 {
     const zo_closed *c = s->c;
     const zo_context *ctx = c->ctx;
-    size_t wide = s->n * c->q;
+    size_t wide = s->walk.n * c->q;
     s->all = zo_alloc_zero(ctx, c->p * wide, sizeof *s->all);
     s->b = zo_alloc_zero(ctx, zo_round16(wide), sizeof *s->b);
     s->packed = zo_alloc_zero(ctx, zo_packed_size(c->p, wide), sizeof *s->packed);
     s->y = zo_alloc_zero(ctx, ZO_CLOSED_TILE * zo_round16(wide), sizeof *s->y);
-    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->n * SUMS, sizeof *s->sums);
+    s->sums = zo_alloc_zero(ctx, ZO_CLOSED_TILE / SCORED * s->walk.n * SUMS, sizeof *s->sums);
     if (!s->all || !s->b || !s->packed || !s->y || !s->sums) return ZO_NO_MEMORY;
     if (!zo_closed_is_logistic(c)) return ZO_OK;
     s->room = zo_alloc_zero(ctx, ZO_CLOSED_TILE * 2 * zo_round16(c->q), sizeof *s->room);
     return s->room ? ZO_OK : ZO_NO_MEMORY;
 }
 
-/* unit: what lambda is in units of; 0: what the moments say. */
+/* ---- the search ---- */
+
+/* Solves for the lambdas at hand, and scores them. unit: what lambda is in units of; 0: what the moments say. */
+static zo_status try_lambdas(solving *s, const zo_moments *m, bool intercept, double unit)
+{
+    zo_closed *c = s->c;
+    double absolute[ZO_CLOSED_LAMBDAS];
+    zo_path_def def = zo_path_default_def();
+    zo_path_result result = {0};
+    for (size_t i = 0; i < s->walk.n; i++) absolute[i] = s->lambda[s->walk.begin + i] * unit;
+    def.lambda = unit > 0 ? absolute : s->lambda + s->walk.begin, def.n = s->walk.n;
+    def.relative = !(unit > 0);
+    def.intercept = intercept;
+    def.score = keep;
+    def.user = s;
+    zo_status status = zo_ridge_path(c->ctx, m, &def, s->loss, &result);
+    c->cost += result.cost;
+    bool small =
+        status == ZO_FORMAT && (size_t)result.failed == s->walk.n && s->walk.to < s->walk.listed;
+    if (status) return small ? ZO_OK : status; /* larger ones may have solutions */
+    c->ctx->kernels->pack(s->packed, s->all, s->walk.n * c->q, c->p, s->walk.n * c->q);
+    score_all(s);
+    return zo_check_cancelled(c->ctx);
+}
+
+/* Whether a lambda is so much better than the middle of those at hand that it is no chance: by more than half a standard deviation of a count of errors, or
+ * a hundredth of a loss. */
+static bool is_better_by_far(const solving *s, size_t best)
+{
+    size_t middle = s->walk.begin + s->walk.n / 2;
+    if (!s->there[middle]) return s->there[best];
+    const double *a = s->totals[best], *b = s->totals[middle];
+    if (s->room)
+        return a[2 + zo_closed_logistic_best(a + 2)] < 0.99 * b[2 + zo_closed_logistic_best(b + 2)];
+    if (s->c->task->part[ZO_VALIDATION].label) return a[0] + sqrt(a[0]) / 2 < b[0];
+    return a[1] < 0.99 * b[1];
+}
+
 static zo_status search(zo_closed *c, const zo_moments *m, bool intercept, double unit,
                         double *lambda)
 {
     solving s = {.c = c, .base = c->modules ? c->modules->held : NULL};
-    double absolute[ZO_CLOSED_LAMBDAS];
-    zo_path_def def = zo_path_default_def();
-    zo_path_result result = {0};
-    size_t best = 0;
     list_lambdas(&s);
-    for (size_t i = 0; i < s.n; i++) absolute[i] = s.lambda[i] * unit;
-    def.lambda = unit > 0 ? absolute : s.lambda, def.n = s.n;
-    def.relative = !(unit > 0);
-    def.intercept = intercept;
-    def.score = keep;
-    def.user = &s;
+    s.walk = zo_walk_start(s.lambda, (size_t)c->set.lambdas,
+                           c->p < WALK_FROM ? ZO_CLOSED_LAMBDAS : WALK);
     zo_status status = allocate(&s);
-    if (!status) status = zo_ridge_path(c->ctx, m, &def, s.loss, &result);
-    c->cost += result.cost;
-    if (!status) {
-        c->ctx->kernels->pack(s.packed, s.all, s.n * c->q, c->p, s.n * c->q);
-        status = choose(&s, &best);
-        *lambda = s.lambda[best];
-    }
+    size_t best = s.walk.listed;
+    do {
+        if (!status) status = try_lambdas(&s, m, intercept, unit);
+        best = best_of(&s);
+    } while (!status &&
+             zo_walk_on(&s.walk, best, best < s.walk.listed && is_better_by_far(&s, best)));
+    if (!status && best == s.walk.listed)
+        status = zo_fail(c->ctx, ZO_FORMAT, "%s: no lambda gives finite errors on validation",
+                         c->info->name);
+    if (!status && s.room) zo_closed_logistic_choose(c, s.totals[best] + 2);
+    if (!status) *lambda = s.lambda[best];
     void *all[] = {s.all, s.b, s.packed, s.y, s.sums, s.room};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) zo_free(c->ctx, all[i]);
     return status;
@@ -235,8 +264,9 @@ double zo_closed_solve_cost(const zo_closed *c)
            sum = p * p * p / 6 + 4 * p * p * q + features * looks;
     if (c->set.lambda > 0) return sum;
     list_lambdas(&s);
-    def.lambda = s.lambda, def.n = s.n;
-    return sum + zo_path_estimate(&def, c->p, c->q) + validation * (features + p * q * (double)s.n);
+    def.lambda = s.lambda, def.n = (size_t)c->set.lambdas;
+    return sum + zo_path_estimate(&def, c->p, c->q) +
+           validation * (features + p * q * (double)def.n);
 }
 
 /* ---- the layer ---- */

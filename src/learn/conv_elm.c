@@ -36,7 +36,7 @@ typedef struct preset {
 } preset;
 static const preset presets[] = {
     [ZO_CLOSED_FAST] = {64, 4, 6000},
-    [ZO_CLOSED_BEST] = {100, 5, 8000},
+    [ZO_CLOSED_BEST] = {150, 4, 10000},
 };
 
 static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,

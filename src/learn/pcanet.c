@@ -9,11 +9,12 @@ static const zo_param params[] = {
     ZO_CLOSED_SKETCH_ROW(0),
     ZO_PARAM_INT_ROW(zo_closed_settings, maps, 8, 1, 64,
                      "the net, where none is given: filters of the first stage"),
-    ZO_PARAM_INT_ROW(zo_closed_settings, components, 12, 0, 32,
+    ZO_PARAM_INT_ROW(zo_closed_settings, components, 20, 0, 32,
                      "of that net: principal components that stand for the 256 counts of a "
                      "histogram; 0: the counts (then set sketch too)"),
-    ZO_PARAM_INT_ROW(zo_closed_settings, units, 4000, 0, 1000000,
-                     "of that net: random units beside them; 0: none"),
+    ZO_PARAM_INT_ROW(zo_closed_settings, units, 10000, 0, 1000000,
+                     "of that net: random units beside them, those of a convolution over the "
+                     "blocks; 0: none"),
     ZO_PARAM_CHOICE_ROW(zo_closed_settings, filters, ZO_CLOSED_PCA, "patches|kmeans|pca|random",
                         "of conv layers: whitened patches of training images, or the centres of "
                         "k-means on them, or, of eachconv layers too, leading eigenvectors of "
@@ -30,6 +31,21 @@ static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
     return zo_closed_ensemble_init(state, ctx, def, method, net, &zo_trainer_pcanet.info);
 }
 
+/* Units that see all but one line and one column of the blocks, so that the same weights serve several parts of the image; with fewer than 2 x 2
+ * blocks, all of them. */
+static void unit_words(int64_t units, int down, int across, char *out, size_t room)
+{
+    int part = (down < across ? down : across) - 1;
+    int64_t parts = (int64_t)(down - part + 1) * (across - part + 1);
+    if (!units)
+        *out = 0;
+    else if (part < 1)
+        snprintf(out, room, " flatten scale { dense%lld relu }cat", (long long)units);
+    else
+        snprintf(out, room, " flatten scale { image%dx%d conv%dx%lld relu flatten }cat", down,
+                 across, part, (long long)((units + parts - 1) / parts));
+}
+
 /* Windows and blocks that fit the image; of 28 x 28: filters of 7 x 7, 6 x 6 blocks of 7 x 7 that overlap by three pixels. */
 static zo_status spec(const zo_task *task, const char *const *settings, char *out, size_t room)
 {
@@ -44,16 +60,18 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
         return zo_fail(task->ctx, ZO_USAGE,
                        "pcanet needs images of 4 x 4 pixels or more, those of \"%s\" are %d x %d",
                        task->name, task->height, task->width);
-    int window = side >= 20 ? 7 : side >= 10 ? 5 : 3, block = side / 4 > 4 ? side / 4 : 4;
-    char components[32] = "", units[64] = "";
+    int window = side >= 20   ? 7
+                 : side >= 10 ? 5
+                              : 3,
+        block = side / 4 > 4 ? side / 4 : 4, stride = (block + 1) / 2;
+    char components[32] = "", units[80];
     if (set.components)
         snprintf(components, sizeof components, " eachdense256x%lld", (long long)set.components);
-    if (set.units)
-        snprintf(units, sizeof units, " flatten scale { dense%lld relu }cat", (long long)set.units);
+    unit_words(set.units, (task->height - block) / stride + 1, (task->width - block) / stride + 1,
+               units, sizeof units);
     snprintf(out, room,
              "conv%dx%lld,same,nobias eachconv%dx8,same hashhist%dx8,stride%d sqrt%s%s dense%d",
-             window, (long long)set.maps, window, block, (block + 1) / 2, components, units,
-             task->outputs);
+             window, (long long)set.maps, window, block, stride, components, units, task->outputs);
     return ZO_OK;
 }
 
