@@ -44,10 +44,10 @@ def written(spec, *pairs):
 # name, task, words, seeds, what is asked of the accuracy and of the seconds (None: nothing)
 RUNS = [
     ("mnist-fast", "mnist", ["--method", "conv-elm"], 3, 0.992, 30),
-    ("mnist-best", "mnist", ["--method", "conv-elm", *settings("preset=best", "copies=3", "shift=1", "rotate=10")], 1, 0.995, 300),
+    ("mnist-best", "mnist", ["--method", "conv-elm", *settings("preset=best", "copies=1", "shift=1", "rotate=10")], 3, 0.995, 300),
     ("fashion-fast", "fashion-mnist", ["--method", "conv-elm"], 3, 0.923, 30),
-    ("fashion-best", "fashion-mnist", ["--method", "conv-elm", *settings("preset=best", "loss=logistic", "iterations=4")], 1, 0.937, 300),
-    ("fashion-logistic", "fashion-mnist", ["--method", "conv-elm", *settings("loss=logistic", "iterations=4")], 1, None, None),
+    ("fashion-best", "fashion-mnist", ["--method", "conv-elm", *settings("preset=best", "loss=logistic", "iterations=3")], 3, 0.937, 300),
+    ("fashion-logistic", "fashion-mnist", ["--method", "conv-elm", *settings("loss=logistic", "iterations=3")], 3, None, None),
     ("mnist-elm", "mnist", ["--method", "elm", *settings("units=10000", "weights=class-sums", "fields=yes")], 3, 0.985, 25),
     ("mnist-elm-7000", "mnist", ["--method", "elm", *settings("units=7000", "weights=class-sums", "fields=yes")], 3, 0.985, 25),
     ("mnist-pcanet", "mnist", ["--method", "pcanet"], 3, 0.992, None),

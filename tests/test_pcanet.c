@@ -399,7 +399,8 @@ static void default_nets_fit_the_images(void **state)
          "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND(
              "image3x3 conv2x2500 relu flatten")},
         {4, 4, 1,
-         "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND("dense10000 relu")},
+         "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND(
+             "dense10000 relu")},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char spec[200];
