@@ -33,7 +33,7 @@ LIMIT = 400  # seconds, after which a process of PyTorch is ended: it has not re
 # What zeroth runs: any net that reaches the accuracy with all seeds, chosen on validation.
 NETS = {
     "mnist": "patch7x40,pad2 twosided0.25 cells4 sqrt flatten scale { image4 conv3x750 relu flatten }cat dense10",
-    "fashion-mnist": "patch7x64,pad2 twosided0.25 cells4 sqrt flatten scale { image4 conv3x500 relu flatten }cat dense10",
+    "fashion-mnist": "patch7x64,pad2 twosided0.25 cells4 sqrt flatten scale { image4 conv3x750 relu flatten }cat dense10",
 }
 MORE = {"mnist": [], "fashion-mnist": []}  # more words
 # task, accuracy, most of PyTorch's time
