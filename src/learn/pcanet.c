@@ -64,7 +64,7 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
                  : side >= 10 ? 5
                               : 3,
         block = side / 4 > 4 ? side / 4 : 4, stride = (block + 1) / 2;
-    char components[32] = "", units[80];
+    char components[32] = "", units[128];
     if (set.components)
         snprintf(components, sizeof components, " eachdense256x%lld", (long long)set.components);
     unit_words(set.units, (task->height - block) / stride + 1, (task->width - block) / stride + 1,
