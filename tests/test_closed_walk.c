@@ -1,9 +1,10 @@
 /* Which lambdas are tried: against the least of all of them. */
-#include "support.h"
+#include "closed_support.h"
 
 #include <math.h>
 
 #include "learn/closed_walk.h"
+#include "run/assess.h"
 
 enum { MOST = 24, FEW = 5 };
 
@@ -68,12 +69,46 @@ static void what_fails_is_left_upwards(void **state)
     }
 }
 
+/* ---- in a closed form of so many features that not all lambdas are tried ---- */
+
+static double validation_loss(const zo_task *task, const zo_net *net, const char *const *settings)
+{
+    zo_assessor a = {0};
+    double loss, accuracy;
+    zo_trainer *t = make_trainer(ctx, task, net, "elm", 2, settings);
+    solve(t);
+    assert_int_equal(zo_assessor_init(&a, task, net), ZO_OK);
+    zo_assess(&a, zo_trainer_net(t), ZO_VALIDATION, &loss, &accuracy);
+    zo_assessor_fini(&a);
+    zo_trainer_destroy(t);
+    return loss;
+}
+
+/* Targets that are noise want a lambda above the first five, which end at 1e-2. */
+static void lambdas_beyond_the_first_are_found(void **state)
+{
+    (void)state;
+    uint64_t seed = 3;
+    zo_task *task = make_task(ctx, 300, 4, 0, 1);
+    zo_net *net = make_net(ctx, task, "dense4100 relu dense1", 1);
+    for (int part = 0; part < ZO_TEST; part++)
+        draw_many(&seed, task->part[part].target, (size_t)task->part[part].n, -1, 1);
+    double best = validation_loss(task, net, SETTINGS("lambda=10")),
+           first = validation_loss(task, net, SETTINGS("lambda=0.01")),
+           chosen = validation_loss(task, net, NULL);
+    if (!(best < 0.97 * first && chosen < 1.01 * best))
+        fail_msg("%g, where %g is there, and %g among the first", chosen, best, first);
+    zo_net_destroy(net);
+    zo_task_destroy(task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_valley_is_found),
         cmocka_unit_test(what_is_level_is_tried_once),
         cmocka_unit_test(what_fails_is_left_upwards),
+        cmocka_unit_test(lambdas_beyond_the_first_are_found),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

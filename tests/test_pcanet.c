@@ -388,16 +388,16 @@ static void default_nets_fit_the_images(void **state)
     } sizes[] = {
         {28, 28, 1,
          "conv7x8,same,nobias eachconv7x8,same hashhist7x8,stride4 sqrt " BEHIND(
-             "image6x6 conv5x2500 relu flatten")},
+             "image6 conv5x2500 relu flatten")},
         {32, 32, 3,
          "conv7x8,same,nobias eachconv7x8,same hashhist8x8,stride4 sqrt " BEHIND(
-             "image7x7 conv6x2500 relu flatten")},
+             "image7 conv6x2500 relu flatten")},
         {12, 19, 1,
          "conv5x8,same,nobias eachconv5x8,same hashhist4x8,stride2 sqrt " BEHIND(
              "image5x8 conv4x1000 relu flatten")},
         {8, 8, 1,
          "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND(
-             "image3x3 conv2x2500 relu flatten")},
+             "image3 conv2x2500 relu flatten")},
         {4, 4, 1,
          "conv3x8,same,nobias eachconv3x8,same hashhist4x8,stride2 sqrt " BEHIND(
              "dense10000 relu")},

@@ -155,6 +155,10 @@ bool zo_closed_grows(const void *state, const char *const *began);
 void zo_closed_reopen(void *state);
 void zo_closed_fini(void *state);
 
+/* out = "{ ... }cat", the words of n random units beside what comes from down x across cells: those of a convolution that sees all but one line and one column, whose
+ * weights serve all such parts; or, of fewer than 2 x 2 cells or where asked for, units that see all cells. Returns its length. */
+int zo_closed_unit_words(int64_t n, int down, int across, bool all, char *out, size_t room);
+
 /* Reads the settings of `info` alone into *set, for spec(). */
 zo_status zo_closed_settings_read(const zo_context *ctx, const zo_class_info *info,
                                   const char *const *given, zo_closed_settings *set);

@@ -1,6 +1,7 @@
 /* The fixed weights of a closed form: random units, possibly of what the classes look like (McDonnell et al. 2015, arXiv 1412.8307), and
  * filters. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/random.h"
@@ -63,6 +64,17 @@ zo_status zo_closed_fill_check(const zo_closed *c)
         if (from_pca(c, i)) status = zo_closed_pca_check(c, i);
     }
     return status;
+}
+
+int zo_closed_unit_words(int64_t n, int down, int across, bool all, char *out, size_t room)
+{
+    int part = (down < across ? down : across) - 1;
+    int64_t parts = (int64_t)(down - part + 1) * (across - part + 1);
+    char image[32] = "";
+    if (all || part < 1) return snprintf(out, room, "{ dense%lld relu }cat", (long long)n);
+    if (down != across) snprintf(image, sizeof image, "%dx", down);
+    return snprintf(out, room, "{ image%s%d conv%dx%lld relu flatten }cat", image, across, part,
+                    (long long)((n + parts - 1) / parts));
 }
 
 /* Units of one stage, and examples of what comes into it: of the first stage all training rows, of others the features of some. */

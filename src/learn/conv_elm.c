@@ -77,19 +77,13 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
             task->name, task->height, task->width);
     if (status) return status;
     const preset *p = presets + set.preset;
-    int cells = outputs_of(side) < 2 * p->cells ? 1 : p->cells, part = cells - 1,
-        parts = (cells - part + 1) * (cells - part + 1);
-    int64_t units = set.units ? set.units : p->units, filters = (units + parts - 1) / parts;
-    bool whole = cells == 1 || set.weights != ZO_CLOSED_NORMAL;
+    int cells = outputs_of(side) < 2 * p->cells ? 1 : p->cells;
     int n = filter_words(side, set.stages, p->filters, out, room);
     n += snprintf(out + n, room - (size_t)n, "cells%d%s sqrt flatten scale ", cells,
                   set.pooling == ZO_CLOSED_MAX ? ",max" : "");
-    if (whole)
-        n += snprintf(out + n, room - (size_t)n, "{ dense%lld relu }cat ", (long long)units);
-    else
-        n += snprintf(out + n, room - (size_t)n, "{ image%d conv%dx%lld relu flatten }cat ", cells,
-                      part, (long long)filters);
-    snprintf(out + n, room - (size_t)n, "dense%d", task->outputs);
+    n += zo_closed_unit_words(set.units ? set.units : p->units, cells, cells,
+                              set.weights != ZO_CLOSED_NORMAL, out + n, room - (size_t)n);
+    snprintf(out + n, room - (size_t)n, " dense%d", task->outputs);
     return ZO_OK;
 }
 

@@ -31,21 +31,6 @@ static zo_status init(void *state, zo_context *ctx, const zo_trainer_def *def,
     return zo_closed_ensemble_init(state, ctx, def, method, net, &zo_trainer_pcanet.info);
 }
 
-/* Units that see all but one line and one column of the blocks, so that the same weights serve several parts of the image; with fewer than 2 x 2
- * blocks, all of them. */
-static void unit_words(int64_t units, int down, int across, char *out, size_t room)
-{
-    int part = (down < across ? down : across) - 1;
-    int64_t parts = (int64_t)(down - part + 1) * (across - part + 1);
-    if (!units)
-        *out = 0;
-    else if (part < 1)
-        snprintf(out, room, " flatten scale { dense%lld relu }cat", (long long)units);
-    else
-        snprintf(out, room, " flatten scale { image%dx%d conv%dx%lld relu flatten }cat", down,
-                 across, part, (long long)((units + parts - 1) / parts));
-}
-
 /* Windows and blocks that fit the image; of 28 x 28: filters of 7 x 7, 6 x 6 blocks of 7 x 7 that overlap by three pixels. */
 static zo_status spec(const zo_task *task, const char *const *settings, char *out, size_t room)
 {
@@ -64,14 +49,18 @@ static zo_status spec(const zo_task *task, const char *const *settings, char *ou
                  : side >= 10 ? 5
                               : 3,
         block = side / 4 > 4 ? side / 4 : 4, stride = (block + 1) / 2;
-    char components[32] = "", units[128];
+    int n =
+        snprintf(out, room, "conv%dx%lld,same,nobias eachconv%dx8,same hashhist%dx8,stride%d sqrt ",
+                 window, (long long)set.maps, window, block, stride);
     if (set.components)
-        snprintf(components, sizeof components, " eachdense256x%lld", (long long)set.components);
-    unit_words(set.units, (task->height - block) / stride + 1, (task->width - block) / stride + 1,
-               units, sizeof units);
-    snprintf(out, room,
-             "conv%dx%lld,same,nobias eachconv%dx8,same hashhist%dx8,stride%d sqrt%s%s dense%d",
-             window, (long long)set.maps, window, block, stride, components, units, task->outputs);
+        n += snprintf(out + n, room - (size_t)n, "eachdense256x%lld ", (long long)set.components);
+    if (set.units) {
+        n += snprintf(out + n, room - (size_t)n, "flatten scale ");
+        n += zo_closed_unit_words(set.units, (task->height - block) / stride + 1,
+                                  (task->width - block) / stride + 1, false, out + n,
+                                  room - (size_t)n);
+    }
+    snprintf(out + n, room - (size_t)n, "%sdense%d", set.units ? " " : "", task->outputs);
     return ZO_OK;
 }
 
